@@ -1,0 +1,1 @@
+"""Narratives in, approximately localized phrases (ALPs) out. Knows nothing of torch."""

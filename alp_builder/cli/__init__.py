@@ -1,0 +1,1 @@
+"""One verb of the `alps` command a file, in the order of use."""

@@ -1,0 +1,27 @@
+"""Errors that are the user's to mend: one line each, an exit code, never a traceback."""
+
+from __future__ import annotations
+
+
+class AlpError(Exception):
+    """Base of the errors a command prints as one line.
+
+    The message says what was found, what was expected and how to mend it.
+
+    Attributes:
+        exit_code: What the command exits with, 1 for bad data and 2 for bad usage.
+    """
+
+    exit_code = 1
+
+
+class BadDataError(AlpError):
+    """Data that cannot be used: a broken shard, too many bad records, a hash that differs."""
+
+    exit_code = 1
+
+
+class UsageError(AlpError):
+    """A call that cannot be carried out: an unknown key, a missing file, two builds in one folder."""
+
+    exit_code = 2

@@ -1,0 +1,1 @@
+"""Recipes that wire the builder and the trainer: make targets, the table, benchmarks."""

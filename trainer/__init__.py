@@ -1,0 +1,1 @@
+"""ALP shards and masks in, open-vocabulary instance segmentation out."""
