@@ -1,6 +1,6 @@
 """Narratives in, a data set of shards out: planned, resumable, the same bytes every time.
 
-A build has four steps; what each leaves is a file that appears whole or not at all:
+A build has four steps; what each leaves behind appears whole or not at all:
 
 1. **Plan.** Every input is read once for its hash and cut into chunks. The hashes of inputs, configuration and
    versions make the build's fingerprint. Work left by an earlier build is used again if its fingerprint is

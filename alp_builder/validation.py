@@ -44,7 +44,7 @@ def validate(folder: Path, progress: bool = True) -> Manifest:
     seen: set[str] = set()
     for shard in tqdm(manifest.shards, desc="validating", unit="shard", disable=not progress):
         _check_shard(folder, shard, manifest)
-        images = _check_rows(folder, shard, manifest)
+        images = _check_rows(folder, shard)
         if not images.isdisjoint(seen):
             raise BadDataError(
                 f"{shard.path}: holds an image that an earlier shard of {shard.split} holds"
@@ -103,7 +103,7 @@ def _check_shard(folder: Path, shard: ShardInfo, manifest: Manifest) -> None:
             )
 
 
-def _check_rows(folder: Path, shard: ShardInfo, manifest: Manifest) -> set[str]:
+def _check_rows(folder: Path, shard: ShardInfo) -> set[str]:
     """Values keep what the schema promises. Returns the shard's images as keys."""
     table = read_shard(folder / shard.path)
     if table.num_rows != shard.rows:

@@ -1,7 +1,7 @@
 """Boxes drawn by people, noun by noun, against the ALPs of the phrases those nouns stand in.
 
-A gold file is a CSV with a row for each box: `dataset_id, image_id, caption, char_start, char_end, x0, y0, x1,
-y1`, and optionally `is_group`, `is_stuff` (0 or 1). A noun is a span of a caption on an image; a plural noun
+A gold file is a CSV with a row for each box: `dataset_id, image_id, caption, char_start, char_end, x0, y0,
+x1, y1`, and optionally `is_group`, `is_stuff` (0 or 1). A noun is a span of a caption on an image; a plural noun
 may have several boxes. A noun is **found** if some phrase of the same caption and image that covers its
 characters gave an ALP. Its main box is then compared with the noun's box it overlaps best.
 """
@@ -69,7 +69,7 @@ def read_gold(path: Path) -> GoldNouns:
         UsageError: If it is missing, no CSV, lacks a column, or a box has no area.
     """
     try:
-        frame = pd.read_csv(path, dtype={name: str for name in NOUN[:3]}, keep_default_na=False)
+        frame = pd.read_csv(path, dtype=dict.fromkeys(NOUN[:3], str), keep_default_na=False)
     except (OSError, ValueError) as error:
         raise UsageError(f"--gold {path}: not a readable CSV ({error})") from error
     missing = [name for name in (*NOUN, *BOX) if name not in frame.columns]
@@ -82,8 +82,9 @@ def read_gold(path: Path) -> GoldNouns:
     if ((frame.x0 >= frame.x1) | (frame.y0 >= frame.y1)).any():
         raise UsageError(f"--gold {path}: a box has no area; expected x0 < x1 and y0 < y1")
     keys, boxes, kinds = [], [], []
-    for key, rows in frame.groupby(list(NOUN), sort=True):
-        keys.append((str(key[0]), str(key[1]), str(key[2]), int(key[3]), int(key[4])))
+    for _, rows in frame.groupby(list(NOUN), sort=True):
+        dataset, image, caption, start, end = rows[list(NOUN)].iloc[0]
+        keys.append((str(dataset), str(image), str(caption), int(start), int(end)))
         boxes.append(rows[list(BOX)].to_numpy(np.float64))
         group = "is_group" in rows and rows["is_group"].astype(int).any()
         stuff = "is_stuff" in rows and rows["is_stuff"].astype(int).any()
@@ -127,4 +128,5 @@ def score_nouns(gold: GoldNouns, alps: pa.Table, box: tuple[str, ...] = BOX) -> 
             overlap.centre_inside.any(),
         )
     found = ~np.isnan(measures[:, 0])
-    return NounScores(found, *measures.T, kinds=gold.kinds)
+    iou, coverage, area_ratio, centre_inside = measures.T
+    return NounScores(found, iou, coverage, area_ratio, centre_inside, gold.kinds)

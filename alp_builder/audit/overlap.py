@@ -57,14 +57,14 @@ def box_overlap(boxes: Floats, truth: Floats) -> Overlap:
         iou=_divide(intersection, union),
         coverage=_divide(intersection, truth_area),
         area_ratio=_divide(area, truth_area),
-        centre_inside=inside,
+        centre_inside=np.asarray(inside),
     )
 
 
 def bootstrap_interval(
     values: npt.NDArray[np.floating], statistic: str = "mean", seed: int = 0
 ) -> tuple[float, float]:
-    """The 95 % interval of a mean or median by the percentile bootstrap (Efron, Annals of Statistics 1979).
+    """The 95 % interval of a mean or median by the percentile bootstrap (Efron, Annals of Statistics, 1979).
 
     Args:
         values: Shape (M,).
@@ -76,10 +76,10 @@ def bootstrap_interval(
     """
     if not len(values):
         return float("nan"), float("nan")
-    function = {"mean": np.mean, "median": np.median}[statistic]
     generator = np.random.default_rng(seed)
     drawn = values[generator.integers(0, len(values), (RESAMPLES, len(values)))]
-    low, high = np.percentile(function(drawn, axis=1), [2.5, 97.5])
+    figures = np.median(drawn, axis=1) if statistic == "median" else drawn.mean(axis=1)
+    low, high = np.percentile(figures, [2.5, 97.5])
     return float(low), float(high)
 
 

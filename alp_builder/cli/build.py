@@ -107,9 +107,8 @@ def summary_lines(summary: BuildSummary) -> list[str]:
         lines.append("nothing to do: the data set is there, built from the same inputs and choices")
     lines.append("")
     lines.append(f"narratives read    {counts['narratives']:>10,}")
-    for name in ("no_traces", "empty_caption", "no_timed_words"):
-        if counts.get(name):
-            lines.append(f"  {counts[name]:>10,}  {_REASONS[name]}")
+    lacking = ("no_traces", "empty_caption", "no_timed_words")
+    lines += [f"  {counts[name]:>10,}  {_REASONS[name]}" for name in lacking if counts.get(name)]
     lines.append(f"records set aside  {bad:>10,}")
     lines += [f"  {number:>10,}  {reason}" for reason, number in sorted(summary.rejected.items())]
     lines.append(f"phrases found      {counts['phrases']:>10,}")
