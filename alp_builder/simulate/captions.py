@@ -70,7 +70,7 @@ REMARKS = (
 )
 """Sentences that name a thing again."""
 
-MAX_EACH = 6
+MAX_EACH = 4
 """Most things of a plural that the pointer visits; the truth keeps them all."""
 
 

@@ -45,6 +45,10 @@ BACKDROP_GRID = 24
 """Cells on a side of a backdrop's cell cloud."""
 
 
+SPLIT_PAUSE = 0.5
+"""Seconds between the two places of a scribble that falls apart."""
+
+
 class Point(msgspec.Struct):
     """A trace point: x, y in image sides from the top left, t in seconds."""
 
@@ -227,6 +231,15 @@ def _part(coco: CocoInstances, images: list[CocoImage]) -> CocoInstances:
     return CocoInstances(images, part, coco.categories, {})
 
 
+Box = tuple[float, float, float, float]
+"""xyxy in image sides."""
+
+Stop = tuple[int, int, float, float, bool, float, float, float, float]
+"""Kind, region, start, end and lift of a visit, and the box round all that its phrase means."""
+
+NO_BOX = (0.0, 0.0, 1.0, 1.0)
+
+
 class _Spoken(msgspec.Struct):
     """A narrative before its traces are drawn; regions are counted in the batch."""
 
@@ -237,7 +250,7 @@ class _Spoken(msgspec.Struct):
     starts: Seconds
     ends: Seconds
     dice: Dice
-    visits: list[tuple[int, int, float, float]]
+    visits: list[Stop]
 
 
 def narrate_chunk(coco: CocoInstances, job: Job) -> tuple[bytes, bytes, list[int]]:
@@ -325,27 +338,46 @@ def _speak(image: CocoImage, number: int, things: list[Thing], first: int, job: 
     caption = compose(things, image.backdrop, dice)
     places = [_places(phrase, len(things)) for phrase in caption.phrases]
     starts, ends = time_words(caption, [len(place) for place in places], profile, rng)
-    visits: list[tuple[int, int, float, float]] = []
-    free = 0.0
-    window_ends = [*starts[1:].tolist(), float(ends[-1]) + profile.pause_mean + profile.dwell_min]
+    visits = _itinerary(caption, things, places, first, starts, ends, profile, dice)
+    return _Spoken(image, number, things, caption, starts, ends, dice, visits)
+
+
+def _itinerary(
+    caption: Caption,
+    things: list[Thing],
+    places: list[list[int]],
+    first: int,
+    starts: Seconds,
+    ends: Seconds,
+    profile: NoiseProfile,
+    dice: Dice,
+) -> list[Stop]:
+    """Where the pointer should be when, phrase by phrase."""
+    stops: list[Stop] = []
     begins = starts.tolist()
+    window_ends = [*begins[1:], float(ends[-1]) + profile.pause_mean + profile.dwell_min]
+    free = 0.0
     for phrase, place in zip(caption.phrases, places, strict=True):
         begin, finish = begins[phrase.first], window_ends[phrase.last]
         if dice.chance(profile.skip_rate):
             continue
         if begin - free > 1.0:
             if dice.chance(profile.leave_rate):
-                visits.append((LEAVE, 0, free + 0.3, begin - 0.4))
+                stops.append((LEAVE, 0, free + 0.3, begin - 0.4, False, *NO_BOX))
             elif dice.chance(profile.wander_rate):
-                visits.append((WANDER, 0, free + 0.3, begin - 0.3))
-        if len(place) == 1 and dice.chance(profile.split_rate):
-            place = place * 2
-        share = (finish - begin) / len(place)
-        for index, region in enumerate(place):
-            at = begin + index * share
-            visits.append((ON, first + region, at, at + share))
+                stops.append((WANDER, 0, free + 0.3, begin - 0.3, False, *NO_BOX))
+        frame = _frame(phrase, things)
+        split = len(place) == 1 and dice.chance(profile.split_rate)
+        rest = SPLIT_PAUSE if split else 0.0
+        visited = place * 2 if split else place
+        share = (finish - begin) / len(visited)
+        for turn, region in enumerate(visited):
+            at = begin + turn * share
+            lift = (split and turn > 0) or dice.chance(profile.lift_rate)
+            until = at + (max(0.4 * share, share - rest) if split and not turn else share)
+            stops.append((ON, first + region, at, until, lift, *frame))
         free = finish
-    return _Spoken(image, number, things, caption, starts, ends, dice, visits)
+    return stops
 
 
 def _places(phrase: Phrase, things: int) -> list[int]:
@@ -355,14 +387,28 @@ def _places(phrase: Phrase, things: int) -> list[int]:
     return phrase.things[:MAX_EACH]
 
 
+def _frame(phrase: Phrase, things: list[Thing]) -> Box:
+    """Box round all that a phrase means."""
+    if not phrase.things:
+        return NO_BOX
+    boxes = [things[i].box for i in phrase.things]
+    return (
+        min(x for x, _, _, _ in boxes),
+        min(y for _, y, _, _ in boxes),
+        max(x + w for x, _, w, _ in boxes),
+        max(y + h for _, y, _, h in boxes),
+    )
+
+
 def _finish(
     batch: list[_Spoken], regions: Regions, job: Job
 ) -> Iterator[tuple[Narrative, list[TruthPhrase]]]:
     """Draw the traces of a batch and write its records."""
     rows = [(i, *visit) for i, spoken in enumerate(batch) for visit in spoken.visits]
-    table = np.array(rows, dtype=float).reshape(-1, 5)
+    table = np.array(rows, dtype=float).reshape(-1, 10)
     whole = table[:, :3].astype(np.int64)
-    visits = Visits(whole[:, 0], whole[:, 1], whole[:, 2], table[:, 3], table[:, 4])
+    start, end, lift = table[:, 3:6].T
+    visits = Visits(*whole.T, start, end, lift > 0, table[:, 6:])
     points = draw_points(visits, regions, job.profile, [spoken.dice.rng for spoken in batch])
     bounds = np.searchsorted(points.narrative, np.arange(len(batch) + 1)).tolist()
     cuts = np.flatnonzero(points.opens)

@@ -48,13 +48,19 @@ class NoiseProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             means always the mean.
         outline_rate: Probability of circling round the thing instead of scribbling on it.
         skip_rate: Probability that a phrase is not pointed at.
-        split_rate: Probability that the scribble of one thing falls into two places with a pause.
+        dwell_median: Median time on a thing; 0 means as long as its window. Then the pointer rests.
+        dwell_spread: Standard deviation of that time's logarithm.
+        split_rate: Probability that the scribble of one thing falls into two places, with a pause and
+            a new segment between them.
+        lift_rate: Probability that the way to the next thing leaves no points (the pointer went round
+            outside the image) and a new segment starts there.
         wander_rate: Probability that the pointer wanders while a frame ("we can see") is spoken.
         leave_rate: Probability that the pointer leaves the image between two phrases.
         band: Width of the recorded band round the image.
         scribble_speed: Median speed on a thing, image sides per second.
         scribble_spread: Standard deviation of the logarithm of that speed.
         travel_speed: Median speed between things.
+        travel_spread: Standard deviation of the logarithm of that speed.
         tick: Seconds between two events of a moving pointer.
         drop_rate: Probability that the recorder misses an event.
     """
@@ -64,31 +70,35 @@ class NoiseProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     word_base: float = 0.17
     word_per_char: float = 0.052
     word_spread: float = 0.3
-    pause_mean: float = 0.55
+    pause_mean: float = 1.5
     dwell_min: float = 0.0
-    frame_pause: float = 0.5
+    frame_pause: float = 0.6
     grouped_rate: float = 0.5
     zero_length_rate: float = 0.3
     unheard_rate: float = 0.004
-    lead_mean: float = 0.3
+    lead_mean: float = 0.2
     lead_spread: float = 0.15
-    clock_error: float = 0.15
-    miss_rate: float = 0.1
+    clock_error: float = 0.12
+    miss_rate: float = 0.0
     miss_reach: float = 0.06
     aim_error: float = 0.15
-    stray_rate: float = 0.04
+    stray_rate: float = 0.03
     stray_reach: float = 0.08
-    cover_mean: float = 0.5
+    cover_mean: float = 0.4
     cover_concentration: float = 5.0
     outline_rate: float = 0.35
-    skip_rate: float = 0.03
-    split_rate: float = 0.1
-    wander_rate: float = 0.25
-    leave_rate: float = 0.2
+    skip_rate: float = 0.02
+    dwell_median: float = 1.1
+    dwell_spread: float = 0.5
+    split_rate: float = 0.4
+    lift_rate: float = 0.15
+    wander_rate: float = 0.08
+    leave_rate: float = 0.08
     band: float = 0.06
     scribble_speed: float = 0.36
     scribble_spread: float = 0.45
-    travel_speed: float = 0.8
+    travel_speed: float = 1.0
+    travel_spread: float = 0.35
     tick: float = 1 / 60
     drop_rate: float = 0.22
 
@@ -113,28 +123,30 @@ PROFILES: dict[str, NoiseProfile] = {
             cover_concentration=0.0,
             outline_rate=1.0,
             skip_rate=0.0,
+            dwell_median=0.0,
             split_rate=0.0,
+            lift_rate=1.0,
             wander_rate=0.0,
             leave_rate=0.0,
             scribble_spread=0.0,
-            travel_speed=4.0,
             drop_rate=0.0,
         ),
-        NoiseProfile(name="vidln", target_precision=0.83),
         NoiseProfile(
-            name="coco",
-            target_precision=0.548,
-            lead_spread=0.35,
-            clock_error=0.4,
-            miss_rate=0.2,
+            name="vidln",
+            target_precision=0.83,
+            pause_mean=3.5,
+            lift_rate=0.4,
+            lead_spread=0.1,
+            clock_error=0.08,
+            aim_error=0.1,
+            stray_rate=0.02,
+            leave_rate=0.05,
+            cover_mean=0.35,
+            split_rate=0.05,
+            miss_rate=0.04,
         ),
-        NoiseProfile(
-            name="open_images",
-            target_precision=0.576,
-            lead_spread=0.35,
-            clock_error=0.4,
-            miss_rate=0.2,
-        ),
+        NoiseProfile(name="coco", target_precision=0.548, miss_rate=0.35),
+        NoiseProfile(name="open_images", target_precision=0.576, miss_rate=0.315),
     )
 }
 """The named profiles."""

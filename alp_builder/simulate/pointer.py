@@ -26,6 +26,7 @@ from alp_builder.simulate.noise import NoiseProfile
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 ON, WANDER, LEAVE = 0, 1, 2
 """Kinds of visits: on a region, anywhere, and out of the image."""
@@ -41,6 +42,12 @@ MIN_DWELL = 0.12
 
 STILL_SPEED = 0.12
 """Below this speed (image sides per second) a pixel is not crossed at every tick and events thin out."""
+
+MIN_STEP, SCRIBBLE_STEP, MAX_KNOTS = 0.008, 0.8, 80
+"""Least way between knots, its usual share of the covered extent, and most knots of a visit."""
+
+WANDER_HALF = 0.05
+"""Half side of the place a wandering pointer stays in."""
 
 OUT = 0.14
 """How far out of the image a leaving pointer goes."""
@@ -75,6 +82,8 @@ class Visits:
         region: Region for `ON`, 0 otherwise, `(M,)`.
         start: Start of the window in seconds, `(M,)`.
         end: End of the window in seconds, `(M,)`.
+        lift: Whether the way there leaves no points and opens a segment, `(M,)`.
+        frame: Box round all that the phrase means, xyxy, `(M, 4)`; a miss lies beside it.
     """
 
     narrative: Ints
@@ -82,6 +91,49 @@ class Visits:
     region: Ints
     start: Floats
     end: Floats
+    lift: Bools
+    frame: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How each of the M visits is carried out.
+
+    Attributes:
+        start: Arrival, `(M,)`.
+        dwell: Seconds there, `(M,)`.
+        approach: Seconds the way there takes, `(M,)`.
+        circle: Whether the pointer circles instead of scribbling, `(M,)`.
+        origin: Centre of the circle or the cell the scribble is drawn towards, `(M, 2)`.
+        cover: Share of the region's sides that is covered, `(M,)`.
+        half: Half sides of the region, `(M, 2)`.
+        shift: Displacement of everything, `(M, 2)`.
+        turn: First angle and sense of rotation of a circle, `(M, 2)`.
+        knots: Number of knots, `(M,)`.
+    """
+
+    start: Floats
+    dwell: Floats
+    approach: Floats
+    circle: Bools
+    origin: Floats
+    cover: Floats
+    half: Floats
+    shift: Floats
+    turn: Floats
+    knots: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class _Knots:
+    """N knots; `approach` and `lift` count for the first knot of a visit only."""
+
+    narrative: Ints
+    time: Floats
+    xy: Floats
+    first: Bools
+    approach: Floats
+    lift: Bools
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +148,7 @@ class Points:
 
     narrative: Ints
     xyt: Floats
-    opens: NDArray[np.bool_]
+    opens: Bools
 
 
 def draw_points(
@@ -111,8 +163,8 @@ def draw_points(
         rngs: One generator for each narrative of the batch.
     """
     start, end = _dwells(visits, profile, rngs)
-    knots = _scribble(visits, regions, start, end, profile, rngs)
-    return _sample(*knots, profile, rngs)
+    plan = _plan(visits, regions, start, end, profile, rngs)
+    return _sample(_knots(visits, regions, plan, profile, rngs), profile, rngs)
 
 
 def _per_narrative(
@@ -129,82 +181,103 @@ def _dwells(
     """Start and end of each dwell, `(M,)`, in order and apart."""
     narrative, size = visits.narrative, len(rngs)
     counts = np.bincount(narrative, minlength=size)
-    normal = _per_narrative(rngs, counts + 1, lambda rng, n: rng.standard_normal(n))
+    draws = _per_narrative(rngs, counts + 1, lambda rng, n: rng.standard_normal((n, 2)))
     head = np.cumsum(counts + 1) - (counts + 1)
-    lead = profile.lead_mean + profile.lead_spread * normal[head]
-    error = profile.clock_error * np.delete(normal, head)
-    shift = error - lead[narrative]
+    lead = profile.lead_mean + profile.lead_spread * draws[head, 0]
+    own = np.delete(draws, head, axis=0)
+    shift = profile.clock_error * own[:, 0] - lead[narrative]
     # The order of the visits is kept: far apart narratives make one cumulative maximum do for all.
     far = 1e5 * narrative
-    start = np.maximum.accumulate(np.maximum(visits.start + shift, 0.0) + far) - far
-    lag = MIN_DWELL * (np.arange(len(start)) - (np.cumsum(counts) - counts)[narrative])
-    start = np.maximum.accumulate(start - lag + far) - far + lag
+    rank = np.arange(len(far)) - (np.cumsum(counts) - counts)[narrative]
+    start = np.maximum(visits.start + shift, 0.0) - MIN_DWELL * rank + far
+    start = np.maximum.accumulate(start) - far + MIN_DWELL * rank
     end = np.maximum(visits.end + shift, start + MIN_DWELL)
-    same = narrative[1:] == narrative[:-1]
-    end[:-1] = np.where(same, np.minimum(end[:-1], start[1:]), end[:-1])
+    if profile.dwell_median > 0:
+        stay = profile.dwell_median * np.exp(profile.dwell_spread * own[:, 1])
+        end = np.minimum(end, start + np.maximum(stay, MIN_DWELL))
     return start, end
 
 
-def _scribble(
+def _plan(
     visits: Visits,
     regions: Regions,
     start: Floats,
     end: Floats,
     profile: NoiseProfile,
     rngs: list[np.random.Generator],
-) -> tuple[Ints, Floats, Floats, NDArray[np.bool_]]:
-    """Knots: narrative `(N,)`, time `(N,)`, place `(N, 2)`, whether a knot is the last of its dwell."""
-    narrative, size = visits.narrative, len(rngs)
-    counts = np.bincount(narrative, minlength=size)
+) -> _Plan:
+    """Decide where on its region each visit goes, how it moves there, and when it leaves."""
+    counts = np.bincount(visits.narrative, minlength=len(rngs))
     u = _per_narrative(rngs, counts, lambda rng, n: rng.random((n, 10)))
-    z = _per_narrative(rngs, counts, lambda rng, n: rng.standard_normal((n, 3)))
-    cover = _cover(profile, counts, rngs)
+    z = _per_narrative(rngs, counts, lambda rng, n: rng.standard_normal((n, 4)))
+    away, out = visits.kind == WANDER, visits.kind == LEAVE
+    cover = np.where(out, 0.0, np.where(away, 1.0, _cover(profile, counts, rngs)))
     center, half = regions.center[visits.region], regions.half[visits.region]
-    circle = u[:, 0] < profile.outline_rate
-    circle &= visits.kind == ON
-    anchor = _pick_cells(regions, visits.region, u[:, 1])
+    half[away | out] = WANDER_HALF
+    center[away], center[out] = u[away, 2:4], _outside(u[out])
+    circle = (u[:, 0] < profile.outline_rate) & (visits.kind == ON)
+    miss, beside, size = _misses(visits, half, u, profile)
+    shift = profile.aim_error * half * z[:, :2]
+    half = np.where(miss[:, None], size, half)
+    center = np.where(miss[:, None], beside, center)
+    circle |= miss
     ring = center + (1 - cover)[:, None] * half * (2 * u[:, 2:4] - 1)
-    away = visits.kind == WANDER
-    anchor[away], ring[away] = u[away, 2:4], u[away, 2:4]
-    out = visits.kind == LEAVE
-    anchor[out] = _outside(u[out])
-    shift = _misses(center, half, ring, u, z, profile)
-    shift[away | out] = 0.0
+    origin = np.where(circle[:, None], ring, _pick_cells(regions, visits.region, u[:, 1]))
+    origin[away | out] = center[away | out]
+    shift[away | out | miss] = 0.0
     # A dwell ends early enough to travel to the next one.
-    place = np.where(circle[:, None], ring, anchor) + shift
-    same = narrative[1:] == narrative[:-1]
+    approach, last = np.zeros(len(start)), np.full(len(start), np.inf)
+    place = origin + shift
     leap = np.hypot(*(place[1:] - place[:-1]).T)
-    travel = np.minimum(leap / profile.travel_speed, 0.5 * (start[1:] - start[:-1]))
-    end = end.copy()
-    end[:-1] = np.where(same, np.minimum(end[:-1], start[1:] - travel), end[:-1])
-    dwell = np.maximum(end - start, 0.5 * MIN_DWELL)
+    pace = profile.travel_speed * np.exp(profile.travel_spread * z[1:, 3])
+    approach[1:] = np.minimum(leap / pace + profile.tick, 0.6 * np.abs(start[1:] - start[:-1]))
+    approach[visits.lift] = 0.0
+    same = visits.narrative[1:] == visits.narrative[:-1]
+    last[:-1] = np.where(same, start[1:] - approach[1:], np.inf)
+    dwell = np.maximum(np.minimum(end, last) - start, MIN_DWELL / 3)
     # Knots so many that the speed on the thing comes out as drawn.
     speed = profile.scribble_speed * np.exp(profile.scribble_spread * z[:, 2])
-    extent = np.where(away[:, None], 0.08, half * cover[:, None]).sum(1)
-    step = np.maximum(np.where(circle, 2 * np.pi / CIRCLE_KNOTS / 2, 0.8) * extent, 0.008)
-    n = np.clip(dwell * speed / step, np.where(circle, CIRCLE_KNOTS + 1, 2), 80)
-    n = np.minimum(n, np.maximum(dwell / MIN_KNOT_SECONDS, np.where(circle, CIRCLE_KNOTS + 1, 2)))
-    n = np.where(out, 2, np.ceil(n)).astype(np.int64)
+    extent = cover * half.sum(1)
+    step = np.maximum(np.where(circle, np.pi / CIRCLE_KNOTS, SCRIBBLE_STEP) * extent, MIN_STEP)
+    least = np.where(circle, CIRCLE_KNOTS + 1, 2)
+    knots = np.clip(np.minimum(dwell * speed / step, dwell / MIN_KNOT_SECONDS), least, MAX_KNOTS)
+    sense = np.where(u[:, 5] < 0.5, 1.0, -1.0)
+    turn = np.stack([2 * np.pi * u[:, 4], sense * 2 * np.pi / CIRCLE_KNOTS], axis=1)
+    count = np.where(out, 2, np.ceil(knots)).astype(np.int64)
+    return _Plan(start, dwell, approach, circle, origin, cover, half, shift, turn, count)
+
+
+def _knots(
+    visits: Visits,
+    regions: Regions,
+    plan: _Plan,
+    profile: NoiseProfile,
+    rngs: list[np.random.Generator],
+) -> _Knots:
+    """Places on the regions, in order of time."""
+    n = plan.knots
     of = np.repeat(np.arange(len(n)), n)
-    turn = np.arange(len(of)) - np.repeat(np.cumsum(n) - n, n)
-    last = turn == n[of] - 1
-    knots = np.bincount(narrative[of], minlength=size)
-    ku = _per_narrative(rngs, knots, lambda rng, k: rng.random((k, 3)))
-    kz = _per_narrative(rngs, knots, lambda rng, k: rng.standard_normal((k, 2)))
-    share = np.where(turn == 0, 0.0, turn + 0.5 * (ku[:, 0] - 0.5) * ~last) / (n[of] - 1)
-    time = start[of] + dwell[of] * share
-    cells = _pick_cells(regions, visits.region[of], ku[:, 1])
-    cells[away[of]] = anchor[of][away[of]] + 0.08 * kz[away[of]]
-    spread = np.where(out, 0.05, np.where(away, 1.0, cover))[of, None]
-    scribbled = anchor[of] + spread * (np.where(out[of, None], anchor[of] + kz, cells) - anchor[of])
-    angle = 2 * np.pi * (u[of, 4] + np.where(u[of, 5] < 0.5, 1, -1) * turn / CIRCLE_KNOTS)
-    wobble = 1 - 0.25 * ku[:, 1] * (1 - cover[of])
-    circled = ring[of] + (wobble * cover[of])[:, None] * half[of] * np.stack(
-        [np.cos(angle), np.sin(angle)], axis=1
-    )
-    xy = np.where(circle[of, None], circled, scribbled) + shift[of]
-    xy += np.where((ku[:, 2] < profile.stray_rate)[:, None], profile.stray_reach * kz, 0.0)
-    return narrative[of], time, xy, last
+    rank = np.arange(len(of)) - np.repeat(np.cumsum(n) - n, n)
+    narrative = visits.narrative[of]
+    counts = np.bincount(narrative, minlength=len(rngs))
+    u = _per_narrative(rngs, counts, lambda rng, k: rng.random((k, 3)))
+    inner = (rank > 0) & (rank < n[of] - 1)
+    share = (rank + 0.6 * (u[:, 0] - 0.5) * inner) / (n[of] - 1)
+    cells = _pick_cells(regions, visits.region[of], u[:, 1])
+    free = np.flatnonzero(visits.kind[of] != ON)
+    cells[free] = plan.origin[of[free]] + WANDER_HALF * (2 * u[free, :2] - 1)
+    angle = plan.turn[of, 0] + plan.turn[of, 1] * rank
+    ray = np.stack([np.cos(angle), np.sin(angle)], axis=1) * plan.half[of]
+    ray *= (1 - 0.25 * u[:, 1] * (1 - plan.cover[of]))[:, None]
+    reach = np.where(plan.circle[of, None], ray, cells - plan.origin[of])
+    xy = (plan.origin + plan.shift)[of] + plan.cover[of, None] * reach
+    if profile.stray_rate > 0:
+        astray = np.flatnonzero(u[:, 2] < profile.stray_rate)
+        direction = 2 * np.pi * u[astray, 2] / profile.stray_rate
+        far = profile.stray_reach * (0.5 + u[astray, 0])
+        xy[astray] += np.stack([far * np.cos(direction), far * np.sin(direction)], axis=1)
+    time = plan.start[of] + plan.dwell[of] * share
+    return _Knots(narrative, time, xy, rank == 0, plan.approach[of], visits.lift[of])
 
 
 def _cover(profile: NoiseProfile, counts: Ints, rngs: list[np.random.Generator]) -> Floats:
@@ -231,72 +304,79 @@ def _outside(u: Floats) -> Floats:
 
 
 def _misses(
-    center: Floats, half: Floats, ring: Floats, u: Floats, z: Floats, profile: NoiseProfile
-) -> Floats:
-    """Displacement of each visit, `(M, 2)`: aim error, or right beside the box."""
-    shift = profile.aim_error * half * z[:, :2]
-    miss = u[:, 6] < profile.miss_rate
-    angle = 2 * np.pi * u[:, 7]
-    direction = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    reach = -profile.miss_reach * np.log1p(-u[:, 8])
-    beside = center + direction * (half * 1.3 + reach[:, None])
-    beside = np.clip(beside, 0.02, 0.98)
-    return np.where(miss[:, None], beside - ring, shift)
+    visits: Visits, half: Floats, u: Floats, profile: NoiseProfile
+) -> tuple[Bools, Floats, Floats]:
+    """Which visits miss, `(M,)`, and centre and half sides of the place hit instead, `(M, 2)`.
+
+    A miss lies beside the box round all things of the phrase, on a side drawn by the room there.
+    """
+    low, high = visits.frame[:, :2], visits.frame[:, 2:]
+    room = np.clip(np.concatenate([low, 1 - high], axis=1), 1e-3, None)  # left, top, right, bottom
+    pick = u[:, 7] * room.sum(1)
+    side = (np.cumsum(room, axis=1)[:, :3] < pick[:, None]).sum(1)
+    axis, row = side % 2, np.arange(len(side))
+    free = room[row, side]
+    # The place hit is as large as there is room for.
+    size = np.minimum(half, 0.4 * free[:, None])
+    gap = np.minimum(-profile.miss_reach * np.log1p(-u[:, 8]), free - 2 * size[row, axis])
+    edge = np.where(side < 2, low[row, axis], high[row, axis])
+    place = low + (high - low) * u[:, 2:4]
+    place[row, axis] = edge + np.where(side < 2, -1, 1) * (size[row, axis] + gap)
+    return (u[:, 6] < profile.miss_rate) & (visits.kind == ON), place, size
 
 
-def _sample(
-    narrative: Ints,
-    time: Floats,
-    xy: Floats,
-    last: NDArray[np.bool_],
-    profile: NoiseProfile,
-    rngs: list[np.random.Generator],
-) -> Points:
+def _sample(knots: _Knots, profile: NoiseProfile, rngs: list[np.random.Generator]) -> Points:
     """Points at the recorder's ticks along the curve through the knots."""
-    left = np.flatnonzero(narrative[1:] == narrative[:-1])
+    time, xy = knots.time, knots.xy
+    left = np.flatnonzero(knots.narrative[1:] == knots.narrative[:-1])
     right = left + 1
-    gap = time[right] - time[left]
-    leap = np.hypot(*(xy[right] - xy[left]).T)
+    gap, leap = time[right] - time[left], np.hypot(*(xy[right] - xy[left]).T)
     # Between dwells the pointer rests first and travels last.
-    move = np.where(last[left], np.minimum(gap, leap / profile.travel_speed + profile.tick), gap)
-    depart = time[right] - move
-    ticks = np.ceil(move / profile.tick).astype(np.int64)
-    velocity = _velocities(narrative, time, xy, last)
+    arrives = knots.first[right]
+    lifted = arrives & knots.lift[right]
+    move = np.where(arrives, np.minimum(gap, knots.approach[right]), gap)
+    ticks = np.where(lifted, 0, np.ceil(move / profile.tick)).astype(np.int64)
     of = np.repeat(np.arange(len(left)), ticks)
-    turn = np.arange(len(of)) - np.repeat(np.cumsum(ticks) - ticks, ticks)
-    owner = narrative[left][of]
+    rank = np.arange(len(of)) - np.repeat(np.cumsum(ticks) - ticks, ticks)
+    owner = knots.narrative[left][of]
     counts = np.bincount(owner, minlength=len(rngs))
     u = _per_narrative(rngs, counts, lambda rng, n: rng.random((n, 2)))
-    s = (turn + 0.3 + 0.4 * u[:, 0]) / ticks[of]
-    t = depart[of] + s * move[of]
-    a, b = left[of], right[of]
-    s2, s3 = s * s, s * s * s
-    curve = (
-        (2 * s3 - 3 * s2 + 1)[:, None] * xy[a]
-        + ((s3 - 2 * s2 + s) * move[of])[:, None] * velocity[a]
-        + (3 * s2 - 2 * s3)[:, None] * xy[b]
-        + ((s3 - s2) * move[of])[:, None] * velocity[b]
-    )
-    pace = (leap / np.maximum(move, 1e-6))[of]
-    keep = u[:, 1] > np.maximum(profile.drop_rate, 1 - pace / STILL_SPEED)
-    inside = (curve > -profile.band).all(1) & (curve < 1 + profile.band).all(1)
-    keep &= inside
-    # A point opens a segment if the pointer was outside since the last kept one.
-    outside = np.cumsum(~inside)[keep]
+    s = (rank + 0.3 + 0.4 * u[:, 0]) / ticks[of]
+    # Points outside the band are lost, some others too, and a slow pointer makes fewer events.
+    pace = leap / np.maximum(move, 1e-6)
+    lost = np.maximum(profile.drop_rate, 1 - pace / STILL_SPEED)
+    curve = _hermite(knots, left, move, of, s)
+    inside = (np.abs(curve - 0.5) < 0.5 + profile.band).all(1)
+    keep = np.flatnonzero(inside & (u[:, 1] > lost[of]))
+    # A point opens a segment if the pointer was outside or lifted since the last kept one.
+    cuts = (np.cumsum(~inside) + np.cumsum(lifted)[of])[keep]
     owner = owner[keep]
-    xyt = np.column_stack([np.round(curve[keep], 4), np.round(t[keep], 3)])
+    t = (time[right] - move)[of[keep]] + s[keep] * move[of[keep]]
+    xyt = np.column_stack([np.round(curve[keep], 4), np.round(t, 3)])
     opens = np.ones(len(owner), dtype=bool)
-    opens[1:] = (owner[1:] != owner[:-1]) | (outside[1:] != outside[:-1])
+    opens[1:] = (owner[1:] != owner[:-1]) | (cuts[1:] != cuts[:-1])
     return Points(owner, xyt, opens)
 
 
-def _velocities(narrative: Ints, time: Floats, xy: Floats, last: NDArray[np.bool_]) -> Floats:
-    """Tangents at the knots, `(N, 2)`: central differences on a dwell, none at its ends."""
+def _hermite(knots: _Knots, left: Ints, move: Floats, of: Ints, s: Floats) -> Floats:
+    """Cubic Hermite curves between knots `left` and `left + 1` at `s` in [0, 1], `(K, 2)`.
+
+    Tangents are central differences on a dwell and zero at its ends.
+    """
+    time, xy = knots.time, knots.xy
     velocity = np.zeros_like(xy)
     span = np.maximum(time[2:] - time[:-2], 1e-3)
     velocity[1:-1] = (xy[2:] - xy[:-2]) / span[:, None]
-    ends = last.copy()
-    ends[1:] |= last[:-1]
-    ends[0] = True
+    ends = knots.first.copy()
+    ends[:-1] |= knots.first[1:]
+    ends[-1] = True
     velocity[ends] = 0.0
-    return velocity
+    # Coefficients of 1, s, s^2, s^3 for each piece, then Horner's rule at each point.
+    a, b = xy[left], xy[left + 1]
+    va, vb = velocity[left] * move[:, None], velocity[left + 1] * move[:, None]
+    pieces = np.concatenate([a, va, 3 * (b - a) - 2 * va - vb, 2 * (a - b) + va + vb], axis=1)[of]
+    powers = s[:, None]
+    curve = pieces[:, 6:8] * powers + pieces[:, 4:6]
+    curve = curve * powers + pieces[:, 2:4]
+    result: Floats = curve * powers + pieces[:, 0:2]
+    return result
