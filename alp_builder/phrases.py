@@ -219,9 +219,11 @@ def _opens(chunk: Span) -> bool:
     """Whether a chunk stands at the start of its sentence or right after "is", or is followed by "of"."""
     doc, start, end = chunk.doc, chunk.start, chunk.end
     before = doc[start - 1].lower_ if start else ""
+    if start > 1 and doc[start - 2].lower_ == "there":
+        return False  # "there is a picture": something in this one
     if start == chunk.sent.start or before in {"is", "'s", "in", "from", "on", "at"}:
         return True
-    return bool(end < len(doc) and doc[end].lower_ == "of" and before != "there")
+    return bool(end < len(doc) and doc[end].lower_ == "of")
 
 
 def _is_pointer(token: Token) -> bool:
