@@ -125,8 +125,9 @@ def make_boxes(
     top, bottom = _side(y, groups.offsets, percentile, margin, config.min_side)
     inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
     gap, traced = _gaps(windows, points)
-    dwell = components.dwell / MICROSECONDS
-    total: Floats = np.bincount(components.window, weights=dwell, minlength=len(windows.start))
+    dwell: Floats = components.dwell / MICROSECONDS
+    total = np.zeros(len(windows.start))
+    np.add.at(total, components.window, dwell)
     count = np.bincount(components.window, minlength=len(windows.start))
     return Boxes(
         window=window,

@@ -98,7 +98,7 @@ class TraceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     travel_speed: Positive = 0.8
     rest_distance: NonNegative = 0.05
     merge_distance: NonNegative = 0.2
-    plural_merge_distance: NonNegative = 0.1
+    plural_merge_distance: NonNegative = 0.2
 
 
 class BoxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -138,7 +138,7 @@ class ShardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     chunk_bytes: Count = 8 * 2**20
-    rows_per_shard: Count = 1_000_000
+    rows_per_shard: Count = 200_000
     row_group_rows: Count = 65_536
     compression_level: Annotated[int, Meta(ge=1, le=22)] = 3
 

@@ -23,7 +23,7 @@ from alp_builder.narratives import MICROSECONDS, NarrativeBatch
 from alp_builder.phrases import Phrase, PhraseExtractor
 from alp_builder.pointer import WindowPoints, find_components, gather_points
 from alp_builder.quality import quality_score
-from alp_builder.schema import TIGHT_BOX, arrow_schema
+from alp_builder.schema import BOX, TIGHT_BOX, arrow_schema
 from alp_builder.windows import Windows, phrase_windows
 
 DROPPED = "dropped."
@@ -165,7 +165,7 @@ def _rows(
     owners = narrative.tolist()
     captions = [batch.captions[i] for i in owners]
     keys = zip(owners, table.index[window].tolist(), rank.tolist(), strict=True)
-    x0, y0, x1, y1 = boxes.xyxy[kept].astype(np.float32).T
+    box = dict(zip(BOX, boxes.xyxy[kept].astype(np.float32).T, strict=True))
     tight = dict(zip(TIGHT_BOX, boxes.tight[kept].astype(np.float32).T, strict=True))
     columns: dict[str, object] = {
         "alp_id": [f"{ids[i]}-{phrase:03d}-{component}" for i, phrase, component in keys],
@@ -185,7 +185,7 @@ def _rows(
         "char_end": np.array([phrase.char_end for phrase in phrases], np.int32),
         "t_start": _seconds(windows.start[window]),
         "t_end": _seconds(windows.end[window]),
-        **{"x0": x0, "y0": y0, "x1": x1, "y1": y1},
+        **box,
         **tight,
         "num_points": boxes.num_points[kept].astype(np.int32),
         "dwell_time": boxes.dwell_time[kept].astype(np.float32),

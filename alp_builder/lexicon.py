@@ -34,7 +34,8 @@ PLACE_NOUNS = _words(
 
 PLACE_MODIFIERS = _words(
     "left right top bottom upper lower middle center centre central front back far extreme other both hand"
-    " most either opposite same one two three four immediate near rear side and corner very - blurred blur blurry"
+    " most either opposite same one two three four immediate near rear side and corner very -"
+    " blurred blur blurry"
     " dark top-left"
     " top-right bottom-left bottom-right"
 )

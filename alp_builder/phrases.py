@@ -91,7 +91,7 @@ class PhraseExtractor:
             chunk = chunks[position]
             following = chunks[position + 1] if position + 1 < len(chunks) else None
             if following is not None and self._joins(doc, chunk, following):
-                phrases.append(self._joined(doc, chunk, following))
+                phrases.append(self._joined(chunk, following))
                 position += 2
             else:
                 phrases.append(self._single(chunk))
@@ -107,7 +107,7 @@ class PhraseExtractor:
         lemma = self._lemma(chunk.root)
         return lemma in lexicon.GROUP_NOUNS | lexicon.PART_NOUNS | lexicon.CONTAINER_NOUNS
 
-    def _joined(self, doc: Doc, chunk: Span, following: Span) -> Phrase:
+    def _joined(self, chunk: Span, following: Span) -> Phrase:
         """The phrase of two chunks around "of"; the head decides which of them is meant."""
         outer = self._lemma(chunk.root)
         if outer in lexicon.CONTAINER_NOUNS:

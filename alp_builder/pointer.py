@@ -86,8 +86,7 @@ def gather_points(
     Returns:
         The points of each window.
     """
-    owner = group_of(batch.point_offsets)
-    keys = time_keys(owner, batch.t)
+    keys = time_keys(group_of(batch.point_offsets), batch.t)
     first = np.searchsorted(keys, time_keys(narrative, start), "left")
     last = np.searchsorted(keys, time_keys(narrative, end), "right")
     last = np.maximum(last, first)
@@ -104,13 +103,15 @@ def gather_points(
     head, tail = offsets[:-1][has_before], offsets[1:][has_after] - 1
     index[head], weight[head] = before[has_before], weight_before[has_before]
     index[tail], weight[tail] = after[has_after], weight_after[has_after]
-    following = np.minimum(index + 1, max(len(batch.t) - 1, 0))
-    t = batch.t[index].copy()
+    t, x, y = batch.t[index], batch.x[index], batch.y[index]
     t[head], t[tail] = start[has_before], end[has_after]
-    x = _mix(batch.x[index], batch.x[following], weight)
-    y = _mix(batch.y[index], batch.y[following], weight)
-    speed = _net_speed(batch, np.repeat(narrative, sizes), index, t, config)
-    return WindowPoints(offsets, x, y, t, batch.segment[index], speed)
+    for ends in (head, tail):
+        left, right, share = index[ends], index[ends] + 1, weight[ends]
+        x[ends] += share * (batch.x[right] - batch.x[left])
+        y[ends] += share * (batch.y[right] - batch.y[left])
+    return WindowPoints(
+        offsets, x, y, t, batch.segment[index], _net_speed(batch, keys, index, config)
+    )
 
 
 def _interpolation(
@@ -137,34 +138,30 @@ def _interpolation(
     return left, np.where(known, weight, 0.0), known
 
 
-def _mix(left: Floats, right: Floats, weight: Floats) -> Floats:
-    """Linear interpolation; exact at weight 0."""
-    mixed: Floats = left + weight * (right - left)
-    return np.where(weight > 0, mixed, left)
+def _net_speed(batch: NarrativeBatch, keys: Ints, index: Ints, config: TraceConfig) -> Floats:
+    """Net displacement a second round each of the points `index`, within their segments, shape (G,).
 
+    It is taken between the outermost points within the configured time before and after, so a point that
+    nothing follows or precedes for that long is at rest.
 
-def _net_speed(
-    batch: NarrativeBatch, narrative: Ints, index: Ints, time: Ints, config: TraceConfig
-) -> Floats:
-    """Net displacement a second round each of G times, within the trace segment, shape (G,)."""
+    Args:
+        batch: Narratives with P points.
+        keys: int64 (P,), time keys of the points.
+        index: int64 (G,), points of the batch.
+        config: The time over which speed is taken.
+    """
     if not len(index):
         return np.zeros(0)
     half = round(config.speed_half_width * MICROSECONDS)
     bounds = np.searchsorted(batch.segment, np.arange(batch.segment[-1] + 2))
-    low, high = bounds[batch.segment[index]], bounds[batch.segment[index] + 1] - 1
-    keys = time_keys(group_of(batch.point_offsets), batch.t)
-    ends = []
-    for shift in (-half, half):
-        moment = np.clip(time + shift, batch.t[low], batch.t[high])
-        left = np.clip(np.searchsorted(keys, time_keys(narrative, moment), "right") - 1, low, high)
-        right = np.minimum(left + 1, high)
-        weight = (moment - batch.t[left]) / np.maximum(batch.t[right] - batch.t[left], 1)
-        x = _mix(batch.x[left], batch.x[right], weight)
-        ends.append((x, _mix(batch.y[left], batch.y[right], weight), moment))
-    (x0, y0, t0), (x1, y1, t1) = ends
-    seconds = (t1 - t0) / MICROSECONDS
-    distance = np.hypot(x1 - x0, y1 - y0)
-    return np.divide(distance, seconds, out=np.zeros_like(distance), where=seconds > 0)
+    segment, moment = batch.segment[index], keys[index]
+    left = np.maximum(np.searchsorted(keys, moment - half, "left"), bounds[segment])
+    right = np.minimum(np.searchsorted(keys, moment + half, "right"), bounds[segment + 1]) - 1
+    seconds = (batch.t[right] - batch.t[left]) / MICROSECONDS
+    dx, dy = batch.x[right] - batch.x[left], batch.y[right] - batch.y[left]
+    speed = np.zeros(len(index), np.float64)
+    np.divide(np.sqrt(dx * dx + dy * dy), seconds, out=speed, where=seconds > 0)
+    return speed
 
 
 def find_components(points: WindowPoints, is_plural: Bools, config: TraceConfig) -> Components:

@@ -57,8 +57,8 @@ class Windows:
 
 
 def time_keys(narrative: Ints, time: Ints) -> Ints:
-    """Joins narrative and time into keys that sort by narrative first; times are clipped to fit."""
-    return (narrative << TIME_BITS) + np.clip(time, 0, (1 << TIME_BITS) - 1)
+    """Joins narrative and time into keys that sort by narrative first; a time before 0 counts as 0."""
+    return (narrative << TIME_BITS) + np.maximum(time, 0)
 
 
 def phrase_windows(
