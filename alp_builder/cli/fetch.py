@@ -13,28 +13,23 @@ from pathlib import Path
 
 import msgspec
 
+from alp_builder.cli.parsing import Verbs, add_json, add_verb, print_json, say
 from alp_builder.errors import UsageError
 from alp_builder.fetch import Fetched, default_cache, fetch_split
 from alp_builder.http_range import check_url
 from alp_builder.sources import BASE_URL, OFFICIAL_SPLITS, OfficialSplit, find_split
 
-EXAMPLE = """example:
-  alps fetch --list
-  alps fetch coco_val flickr30k_test
-  alps build $(alps fetch coco_val) --split val --out data/alps/coco_val
+_EXAMPLE = """
+alps fetch --list
+alps fetch coco_val flickr30k_test
+alps build $(alps fetch coco_val) --split val --out data/official/coco_val
+"""
 
-A stopped download goes on where it was when the same command is given again."""
 
-
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb `fetch`."""
-    parser = subparsers.add_parser(
-        "fetch",
-        help="download official splits of Localized Narratives by name",
-        description="Download official splits of Localized Narratives (CC BY 4.0) into a cache.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_parser(verbs: Verbs) -> None:
+    """Adds the verb to `alps`."""
+    summary = "download official splits of Localized Narratives (CC BY 4.0) by name"
+    parser = add_verb(verbs, "fetch", summary, _EXAMPLE, run)
     add = parser.add_argument
     add("splits", nargs="*", metavar="SPLIT", help="names of official splits; see --list")
     add("--list", action="store_true", help="show the official splits, their counts and files")
@@ -48,8 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--base-url", default=BASE_URL, metavar="URL", help="folder of a mirror with the same names"
     )
     add("--refresh", action="store_true", help="ask the server whether files at hand have changed")
-    add("--json", action="store_true", help="print figures for machines")
-    parser.set_defaults(run=run)
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,7 +54,10 @@ def run(args: argparse.Namespace) -> int:
         BadDataError: If a file cannot be had.
     """
     if args.list:
-        sys.stdout.write(_as_json(OFFICIAL_SPLITS) if args.json else _listing())
+        if args.json:
+            print_json(OFFICIAL_SPLITS)
+        else:
+            say(_listing())
         return 0
     if not args.splits:
         raise UsageError("no split is named: alps fetch SPLIT..., or alps fetch --list")
@@ -75,7 +72,9 @@ def run(args: argparse.Namespace) -> int:
         )
         rows += [(split, file) for file in files]
         if not args.json:
-            sys.stdout.writelines(f"{file.path}\n" for file in files)
+            sys.stdout.writelines(
+                f"{file.path}\n" for file in files
+            )  # as they are: a shell reads them
     _summarize(rows, cache, time.monotonic() - start, as_json=args.json)
     return 0
 
@@ -90,7 +89,7 @@ def _summarize(
             for s, f in rows
         ]
         figures = {"files": files, "bytes": size, "bytes_received": received, "seconds": seconds}
-        sys.stdout.write(_as_json(figures))
+        print_json(figures)
         return
     at_hand = sum(file.received == 0 for _, file in rows)
     resumed = sum(file.resumed_at > 0 for _, file in rows)
@@ -100,14 +99,10 @@ def _summarize(
     )
 
 
-def _listing() -> str:
+def _listing() -> list[str]:
     lines = [f"{'name':<24}{'images':<13}{'split':<7}{'narratives':>10}  files"]
     for split in OFFICIAL_SPLITS:
         row = f"{split.name:<24}{split.dataset:<13}{split.split:<7}{split.narratives:>10,}"
         lines += [f"{row}  {split.files[0]}"]
         lines += [f"{'':<{len(row)}}  {name}" for name in split.files[1:]]
-    return "\n".join([*lines, f"from {BASE_URL}"]) + "\n"
-
-
-def _as_json(value: object) -> str:
-    return msgspec.json.encode(value).decode() + "\n"
+    return [*lines, f"from {BASE_URL}"]
