@@ -191,8 +191,9 @@ class _Download:
                     raise self._final(error, failures) from error
                 pause = max(self.config.backoff * 2 ** (failures - 1), error.wait)
                 pause = min(pause, self.config.max_backoff)
-                text = f"{self.file.path.name}: {error}; trying again in {pause:.1f} s"
-                tqdm.write(text, file=sys.stderr)
+                if self.connected:  # whoever is offline reads one line, not two
+                    text = f"{self.file.path.name}: {error}; trying again in {pause:.1f} s"
+                    tqdm.write(text, file=sys.stderr)
                 time.sleep(pause)
 
     def _attempt(self) -> Record:

@@ -352,6 +352,37 @@ def test_a_killed_download_goes_on(server: FileServer, target: Path) -> None:
     assert _parts(target) == []
 
 
+KILLED_AT = """
+import os, signal, sys
+from pathlib import Path
+from alp_builder import fetch
+step, name = int(sys.argv[3]), sys.argv[4]
+real = getattr(Path, name)
+def counted(self, *args, **kwargs):
+    global step
+    step -= 1
+    if step < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(self, *args, **kwargs)
+setattr(Path, name, counted)
+fetch.fetch_file(sys.argv[1], Path(sys.argv[2]), progress=False)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "step"), [("replace", 0), ("replace", 1), ("replace", 2), ("unlink", 1)]
+)
+def test_a_kill_at_any_step_of_publishing_is_mended(
+    server: FileServer, target: Path, name: str, step: int
+) -> None:
+    command = [sys.executable, "-c", KILLED_AT, server.url, str(target), str(step), name]
+    assert subprocess.run(command, timeout=60).returncode == -signal.SIGKILL
+    assert not target.exists() or target.read_bytes() == BODY
+    got = _fetch(server, target)
+    assert target.read_bytes() == BODY
+    assert got.received == (len(BODY) if (name, step) == ("replace", 0) else 0)
+
+
 def test_a_complete_part_needs_no_server(server: FileServer, target: Path) -> None:
     server.faults = [Faults(cut=199_999)] + [Faults(status=500)] * 2
     with pytest.raises(FetchError):
