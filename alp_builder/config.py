@@ -83,7 +83,7 @@ class TraceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     Attributes:
         max_gap: Longest pause between two points of one component, in seconds.
-        speed_half_width: Speed is net displacement over this long before and after a point, in
+        speed_half_width: Speed is net displacement over about this long before and after a point, in
             seconds, so that scribbling on a thing counts as slow and crossing the image as fast.
         travel_speed: Net speed from which the pointer is taken to travel, in image sizes a second.
         rest_distance: A pause that ends within this distance of where it began was a rest, in image
@@ -137,7 +137,7 @@ class ShardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         compression_level: Level of zstd.
     """
 
-    chunk_bytes: Count = 8 * 2**20
+    chunk_bytes: Count = 4 * 2**20
     rows_per_shard: Count = 200_000
     row_group_rows: Count = 65_536
     compression_level: Annotated[int, Meta(ge=1, le=22)] = 3
