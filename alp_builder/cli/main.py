@@ -7,10 +7,10 @@ import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from alp_builder.cli import audit, build, simulate, stats, validate
+from alp_builder.cli import audit, build, fetch, simulate, stats, validate
 from alp_builder.errors import AlpError
 
-VERBS = (simulate, build, validate, stats, audit)
+VERBS = (fetch, simulate, build, validate, stats, audit)
 """The verbs in the order of use; each module has `add_parser` and `run`."""
 
 
