@@ -121,7 +121,7 @@ def test_real_captions_keep_the_invariants(extractor: PhraseExtractor, shared_da
             assert phrase.head_lemma
             if not phrase.dropped:
                 things += 1
-                assert not {"image", "background", "foreground"} & {phrase.head_lemma}
+                assert phrase.head_lemma not in {"background", "foreground"}
     assert things > 1000
 
 
