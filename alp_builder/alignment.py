@@ -34,6 +34,9 @@ MIN_TOKEN_SIMILARITY = 0.6
 """Least `difflib` ratio of two tokens that are taken for spellings of one word ("gray", "grey": 0.75)."""
 
 _MAX_SIMILAR_PAIRS = 10_000  # bounds the work a hostile caption can cause
+_MAX_TOKEN_PAIRS = (
+    2**22
+)  # and its memory: 2,000 words by 2,000; longer ones must agree letter by letter
 _TOKEN = re.compile(r"[^\W_]+")
 
 
@@ -148,6 +151,8 @@ def _align_inexact(caption: str, utterances: list[str], start: Ints) -> Ints:
     spoken = [
         (token, index) for index, text in enumerate(utterances) for token in _TOKEN.findall(text)
     ]
+    if len(found) * len(spoken) > _MAX_TOKEN_PAIRS:
+        return places
     pairs = align_tokens([token.lower() for token, *_ in found], [t.lower() for t, _ in spoken])
     for caption_token, spoken_token in pairs:
         _, first_char, last_char = found[caption_token]
