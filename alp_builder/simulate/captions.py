@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from alp_builder.simulate.dice import Dice
 from alp_builder.simulate.nouns import NUMBERS, article, plural
 
@@ -74,8 +76,7 @@ MAX_EACH = 4
 """Most things of a plural that the pointer visits; the truth keeps them all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Thing:
+class Thing(msgspec.Struct, frozen=True, gc=False):
     """A thing that can be spoken of.
 
     Attributes:
@@ -97,8 +98,7 @@ class Thing:
     is_crowd: bool = False
 
 
-@dataclass(slots=True)
-class Phrase:
+class Phrase(msgspec.Struct):
     """A phrase of a caption and what it means.
 
     Attributes:

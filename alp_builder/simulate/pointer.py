@@ -142,7 +142,7 @@ class Points:
 
     Attributes:
         narrative: Narrative of the batch, `(K,)`, sorted.
-        xyt: x, y in image sides and t in seconds, `(K, 3)`, t sorted within a narrative.
+        xyt: x, y in image sides and t in seconds, `(3, K)`, t sorted within a narrative.
         opens: Whether a point opens a segment, `(K,)`.
     """
 
@@ -345,23 +345,33 @@ def _sample(knots: _Knots, profile: NoiseProfile, rngs: list[np.random.Generator
     # Points outside the band are lost, some others too, and a slow pointer makes fewer events.
     pace = leap / np.maximum(move, 1e-6)
     lost = np.maximum(profile.drop_rate, 1 - pace / STILL_SPEED)
-    curve = _hermite(knots, left, move, of, s)
-    inside = (np.abs(curve - 0.5) < 0.5 + profile.band).all(1)
+    x, y = _hermite(knots, left, move, ticks, s)
+    reach = 0.5 + profile.band
+    inside = (np.abs(x - 0.5) < reach) & (np.abs(y - 0.5) < reach)
     keep = np.flatnonzero(inside & (u[:, 1] > lost[of]))
     # A point opens a segment if the pointer was outside or lifted since the last kept one.
     cuts = (np.cumsum(~inside) + np.cumsum(lifted)[of])[keep]
     owner = owner[keep]
     t = (time[right] - move)[of[keep]] + s[keep] * move[of[keep]]
-    xyt = np.column_stack([np.round(curve[keep], 4), np.round(t, 3)])
+    xyt = np.stack([np.round(x[keep], 4), np.round(y[keep], 4), np.round(t, 3)])
     opens = np.ones(len(owner), dtype=bool)
     opens[1:] = (owner[1:] != owner[:-1]) | (cuts[1:] != cuts[:-1])
     return Points(owner, xyt, opens)
 
 
-def _hermite(knots: _Knots, left: Ints, move: Floats, of: Ints, s: Floats) -> Floats:
-    """Cubic Hermite curves between knots `left` and `left + 1` at `s` in [0, 1], `(K, 2)`.
+def _hermite(
+    knots: _Knots, left: Ints, move: Floats, ticks: Ints, s: Floats
+) -> tuple[Floats, Floats]:
+    """Cubic Hermite curves between knots `left` and `left + 1`, x and y, each `(K,)`.
 
     Tangents are central differences on a dwell and zero at its ends.
+
+    Args:
+        knots: The knots.
+        left: Knot each piece starts from, `(L,)`.
+        move: Seconds of each piece, `(L,)`.
+        ticks: Points of each piece, `(L,)`, K in all.
+        s: Place of each point on its piece, 0 to 1, `(K,)`.
     """
     time, xy = knots.time, knots.xy
     velocity = np.zeros_like(xy)
@@ -372,11 +382,14 @@ def _hermite(knots: _Knots, left: Ints, move: Floats, of: Ints, s: Floats) -> Fl
     ends[-1] = True
     velocity[ends] = 0.0
     # Coefficients of 1, s, s^2, s^3 for each piece, then Horner's rule at each point.
-    a, b = xy[left], xy[left + 1]
-    va, vb = velocity[left] * move[:, None], velocity[left + 1] * move[:, None]
-    pieces = np.concatenate([a, va, 3 * (b - a) - 2 * va - vb, 2 * (a - b) + va + vb], axis=1)[of]
-    powers = s[:, None]
-    curve = pieces[:, 6:8] * powers + pieces[:, 4:6]
-    curve = curve * powers + pieces[:, 2:4]
-    result: Floats = curve * powers + pieces[:, 0:2]
-    return result
+    a, b = xy[left].T, xy[left + 1].T
+    va, vb = velocity[left].T * move, velocity[left + 1].T * move
+    c2, c3 = 3 * (b - a) - 2 * va - vb, 2 * (a - b) + va + vb
+    axes = []
+    for axis in (0, 1):
+        value = np.repeat(c3[axis], ticks)
+        for coefficient in (c2[axis], va[axis], a[axis]):
+            value *= s
+            value += np.repeat(coefficient, ticks)
+        axes.append(value)
+    return axes[0], axes[1]
