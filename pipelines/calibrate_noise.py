@@ -1,10 +1,11 @@
 """Measure, and fit, how exact the narrator's profiles are: `python -m pipelines.calibrate_noise`.
 
-For each profile and each COCO file narratives are simulated and the in-box precision of their nouns is
-measured (`alp_builder.simulate.measure`). With `--fit` the miss rate is found by bisection for which the
-mean precision over the files is the published one: precision falls with the miss rate, and the same seed
-makes the measured function nearly smooth. The figures printed are the profiles' own; what is fitted is
-printed to be copied into `alp_builder/simulate/noise.py` by hand, so that a profile changes in a commit.
+For each profile and each COCO file narratives are simulated and the in-box precision of their nouns
+is measured (`alp_builder.simulate.measure`). With `--fit` the miss rate is found by bisection for
+which the mean precision over the files is the published one: precision falls with the miss rate,
+and the same seed makes the measured function nearly smooth. The figures printed are the profiles'
+own; what is fitted is printed to be copied into `alp_builder/simulate/noise.py` by hand, so that a
+profile changes in a commit.
 """
 
 from __future__ import annotations
@@ -94,7 +95,9 @@ HEADER = """| profile | data | in box % | published | off | several parts % | ar
 
 def main(argv: list[str] | None = None) -> int:
     """Print the table; exit code 1 where a profile is not within the tolerance."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n", maxsplit=1)[0] if __doc__ else ""
+    )
     parser.add_argument("coco", type=Path, nargs="+", help="COCO instance files")
     parser.add_argument("--profile", action="append", help="profiles (default: all)")
     parser.add_argument("--narratives", type=int, default=800, help="narratives of each file")

@@ -1,9 +1,10 @@
-"""What a narrator says: captions in the manner of Localized Narratives, with the meaning of each phrase.
+"""What a narrator says: captions in the manner of Localized Narratives, and what they mean.
 
-A caption is a list of words; a phrase is a run of them that means things of the image or its stuff. The
-grammar is that of the published captions: an opening frame ("In this image we can see"), mentions joined
-by commas and "and", places ("On the left side there is"), colours before or after the noun, plurals by
-number, "few", "group of" or none, things named again ("Beside the car"), and the background at the end.
+A caption is a list of words; a phrase is a run of them that means things of the image or its stuff.
+The grammar is that of the published captions: an opening frame ("In this image we can see"),
+mentions joined by commas and "and", places ("On the left side there is"), colours before or after
+the noun, plurals by number, "few", "group of" or none, things named again ("Beside the car"), and
+the background at the end.
 
 Invariant: `caption[phrase.char_start:phrase.char_end]` is the phrase, and its noun lies inside it.
 """
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from alp_builder.simulate.dice import Dice
-from alp_builder.simulate.nouns import NUMBERS, article, plural
+from alp_builder.simulate.nouns import NUMBERS, article
 
 OPENINGS = (
     "In this image there {is}",

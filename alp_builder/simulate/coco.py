@@ -1,12 +1,12 @@
-"""COCO instance files for the narrator: typed reading, image ids, and where a thing can be pointed at.
+"""COCO instance files for the narrator: typed reading, image ids, where to point at a thing.
 
 Only what the narrator needs is read. Segmentations come in the three forms COCO knows, polygons,
 uncompressed and compressed RLE, and are reduced to a **cell cloud**: some tens of places spread
 evenly over the mask. A pointer is far less exact than that, and a cloud is cheap enough to narrate
 thousands of images a second.
 
-Image ids are written as Localized Narratives write them: COCO's "000000381639.jpg" is image "381639",
-any other file is its name without folder and suffix.
+Image ids are written as Localized Narratives write them: COCO's "000000381639.jpg" is image
+"381639", any other file is its name without folder and suffix.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ def read_coco(path: Path) -> CocoInstances:
     for annotation in file.annotations:
         if annotation.image_id not in known or annotation.category_id not in categories:
             raise BadDataError(
-                f"{path}: annotation {annotation.id} is of image {annotation.image_id} and category "
-                f"{annotation.category_id}, one of which the file lacks; mend or drop it"
+                f"{path}: annotation {annotation.id} is of image {annotation.image_id} and "
+                f"category {annotation.category_id}, one of which the file lacks; mend or drop it"
             )
         if len(annotation.bbox) != 4:
             raise BadDataError(f"{path}: annotation {annotation.id} has no bbox [x, y, w, h]")

@@ -1,9 +1,9 @@
-"""Narratives of any COCO-format data set with masks, in the Localized Narratives schema, with their truth.
+"""Narratives of any COCO-format data set with masks, and the truth about each of their phrases.
 
-Two JSON Lines files come out: the narratives, a record of exactly the published keys in the published
-order, and beside them `STEM.truth.jsonl`, which says for each phrase which things it means. A narrative
-depends on (seed, image id, narrative number) and the profile only: neither on other images nor on how
-many processes worked.
+Two JSON Lines files come out: the narratives, a record of exactly the published keys in the
+published order, and beside them `STEM.truth.jsonl`, which says for each phrase which things it
+means. A narrative depends on (seed, image id, narrative number) and the profile only: neither on
+other images nor on how many processes worked.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -276,13 +277,13 @@ def narrate_chunk(coco: CocoInstances, job: Job) -> tuple[bytes, bytes, list[int
     pieces: list[tuple[bytes, bytes]] = []
     counts = [0, 0, 0, 0, 0]
     named = [(image, list(things_of(coco, image, job.min_side))) for image in coco.images]
-    seen = [(annotation, image) for image, annotations in named for annotation in annotations]
+    seen = [(annotation, image) for image, there in named for annotation in there]
     clouds = iter(cell_clouds([annotation for annotation, _ in seen], [image for _, image in seen]))
-    for image, annotations in named:
-        if not annotations:
+    for image, there in named:
+        if not there:
             counts[1] += 1
             continue
-        things = [_thing(annotation, coco, image) for annotation in annotations]
+        things = [_thing(annotation, coco, image) for annotation in there]
         first = len(batch.clouds)
         for thing in things:
             x, y, w, h = thing.box
@@ -452,7 +453,8 @@ def _finish(
     table = np.array(rows, dtype=float).reshape(-1, 10)
     whole = table[:, :3].astype(np.int64)
     start, end, lift = table[:, 3:6].T
-    visits = Visits(*whole.T, start, end, lift > 0, table[:, 6:])
+    narrative, kind, region = whole.T
+    visits = Visits(narrative, kind, region, start, end, lift > 0, table[:, 6:])
     points = draw_points(visits, regions, job.profile, [spoken.dice.rng for spoken in batch])
     bounds = np.searchsorted(points.narrative, np.arange(len(batch) + 1)).tolist()
     cuts = np.flatnonzero(points.opens)
@@ -461,7 +463,7 @@ def _finish(
     for index, spoken in enumerate(batch):
         begin, end = bounds[index], bounds[index + 1]
         mine = [*cuts[np.searchsorted(cuts, begin) : np.searchsorted(cuts, end)].tolist(), end]
-        traces = [made[a:b] for a, b in zip(mine, mine[1:], strict=False)]
+        traces = [made[a:b] for a, b in pairwise(mine)]
         yield _record(spoken, traces, job)
 
 

@@ -1,17 +1,17 @@
-"""Where a narrator's pointer is: visits to things in order of time, turned into recorded trace points.
+"""Where a narrator's pointer is: visits to things in order of time, turned into trace points.
 
     visits  --(clock noise, order)-->  dwells  --(scribble)-->  knots  --(ticks)-->  points
 
-A **visit** says: be on this region during this window of words. Its dwell is the window shifted by the
-speaker's lead and clock error. On a region the pointer either **scribbles** (knots on cells of the mask,
-drawn towards one of them so that only a share of the thing is covered) or **circles** it. Between dwells
-it travels, faster than on things, or rests (a resting pointer makes no events), wanders, or leaves the
-image; what lies outside the recorded band is lost, and a new segment starts when it comes back. Knots are
-joined by cubic Hermite curves and sampled at the recorder's tick.
+A **visit** says: be on this region during this window of words. Its dwell is the window shifted by
+the speaker's lead and clock error. On a region the pointer either **scribbles** (knots on cells of
+the mask, drawn towards one of them so that only a share of the thing is covered) or **circles** it.
+Between dwells it travels, faster than on things, or rests (a resting pointer makes no events),
+wanders, or leaves the image; what lies outside the recorded band is lost, and a new segment starts
+when it comes back. Knots are joined by cubic Hermite curves and sampled at the recorder's tick.
 
-Everything is flat over a batch of narratives: M visits, N knots, K points. Lengths are image sides, times
-seconds; x goes right and y down from the top left corner. Each narrative draws from its own generator,
-so a narrative does not depend on its batch.
+Everything is flat over a batch of narratives: M visits, N knots, K points. Lengths are image sides,
+times seconds; x goes right and y down from the top left corner. Each narrative draws from its own
+generator, so a narrative does not depend on its batch.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MIN_DWELL = 0.12
 """Least time on a region, in seconds."""
 
 STILL_SPEED = 0.12
-"""Below this speed (image sides per second) a pixel is not crossed at every tick and events thin out."""
+"""Below this speed (image sides per second) a tick may cross no pixel, and events thin out."""
 
 MIN_STEP, SCRIBBLE_STEP, MAX_KNOTS = 0.008, 0.8, 80
 """Least way between knots, its usual share of the covered extent, and most knots of a visit."""

@@ -1,10 +1,11 @@
 """Places on COCO run-length masks, without drawing the masks.
 
 A COCO RLE counts pixels of background and foreground in turn, column by column. Its compressed form
-writes each count, from the fourth on as the difference to the count two before, in groups of 5 bits,
-lowest first, a sixth bit saying that more follow, 48 added to make it text. Taking every k-th foreground
-pixel of the runs spreads places evenly over a mask at a cost that does not depend on the image's size;
-many masks are done at once, flat, because a narrator has no time for a numpy call a mask.
+writes each count, from the fourth on as the difference to the count two before, in groups of 5
+bits, lowest first, a sixth bit saying that more follow, 48 added to make it text. Taking every k-th
+foreground pixel of the runs spreads places evenly over a mask at a cost that does not depend on the
+image's size; many masks are done at once, flat, because a narrator has no time for a numpy call a
+mask.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The things of the world as vector shapes: what parts a thing has and how they lie to each other.
 
-A shape is a tuple of parts, painted in order, each with a role that says which of the thing's colours it
-takes. Shapes are drawn in their own frame, x right and y down, and scaled so that the longer side of the
-whole is 2 and its centre the origin. Edges are cut into short pieces so that a warp bends them.
+A shape is a tuple of parts, painted in order, each with a role that says which of the thing's
+colours it takes. Shapes are drawn in their own frame, x right and y down, and scaled so that the
+longer side of the whole is 2 and its centre the origin. Edges are cut into short pieces so that a
+warp bends them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
 
 BODY, ACCENT, DARK, LIGHT = 1, 2, 3, 4
-"""Roles of parts: the thing's own colour (patterns go here), its second colour, nearly black or white."""
+"""Roles of parts: the thing's own colour (with its pattern), its second one, dark and light."""
 
 EDGE = 0.12
 """Longest straight piece of an outline, in units of the shape's frame."""
@@ -464,7 +465,7 @@ def shape(name: str) -> tuple[Part, ...]:
 @cache
 def silhouette(name: str) -> BaseGeometry:
     """Union of a shape's parts in the shape's frame."""
-    polygons = []
+    polygons: list[BaseGeometry] = []
     for part in shape(name):
         for ring, hole in zip(part.rings, part.is_hole, strict=True):
             if hole:

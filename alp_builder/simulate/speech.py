@@ -1,13 +1,13 @@
 """When a narrator says each word: start and end of every word of a caption, in seconds.
 
-A word lasts `word_base + word_per_char * letters`, times a log-normal factor. After a phrase that is
-pointed at the speaker waits for the pointer (that silence belongs to the phrase's window, because a word
-lasts until the next one starts); before a sentence there is a breath. Words are then gathered into
-**utterances** with the quirks of the published files: several words in one, a first one without length,
-words that no utterance carries.
+A word lasts `word_base + word_per_char * letters`, times a log-normal factor. After a phrase that
+is pointed at the speaker waits for the pointer (that silence belongs to the phrase's window,
+because a word lasts until the next one starts); before a sentence there is a breath. Words are then
+gathered into **utterances** with the quirks of the published files: several words in one, a first
+one without length, words that no utterance carries.
 
-Invariants: starts and ends are sorted, no utterance ends before it starts, and utterances are words of
-the caption in its order.
+Invariants: starts and ends are sorted, no utterance ends before it starts, and utterances are words
+of the caption in its order.
 """
 
 from __future__ import annotations
@@ -81,11 +81,12 @@ def utterances(
     for opener in caption.openers:
         # Two words of a frame become one utterance; a phrase keeps its words to itself.
         after = opener + 1
-        if opener not in opens_phrase and after not in opens_phrase and after < len(result):
-            if dice.chance(profile.grouped_rate):
-                text = f"{caption.words[opener]} {caption.words[after]}"
-                result[opener] = (text, begin[opener], finish[after])
-                gone.append(after)
+        if opener in opens_phrase or after in opens_phrase or after == len(result):
+            continue
+        if dice.chance(profile.grouped_rate):
+            text = f"{caption.words[opener]} {caption.words[after]}"
+            result[opener] = (text, begin[opener], finish[after])
+            gone.append(after)
     if profile.unheard_rate > 0:
         gone += np.flatnonzero(dice.rng.random(len(result)) < profile.unheard_rate).tolist()
     for index in sorted(set(gone), reverse=True):
