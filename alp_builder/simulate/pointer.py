@@ -34,6 +34,12 @@ ON, WANDER, LEAVE = 0, 1, 2
 CIRCLE_KNOTS = 8
 """Knots of one turn round a thing."""
 
+CIRCLE_REACH = 0.98
+"""Radius of a circle that fills its box: the curve between the knots bulges a little."""
+
+SQUARENESS = 0.6
+"""Exponent of a circle's cosine and sine: 1 is an ellipse, less goes into the box's corners."""
+
 MIN_KNOT_SECONDS = 0.07
 """A hand does not turn faster."""
 
@@ -267,8 +273,9 @@ def _knots(
     free = np.flatnonzero(visits.kind[of] != ON)
     cells[free] = plan.origin[of[free]] + WANDER_HALF * (2 * u[free, :2] - 1)
     angle = plan.turn[of, 0] + plan.turn[of, 1] * rank
-    ray = np.stack([np.cos(angle), np.sin(angle)], axis=1) * plan.half[of]
-    ray *= (1 - 0.25 * u[:, 1] * (1 - plan.cover[of]))[:, None]
+    ray = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    ray = np.sign(ray) * np.abs(ray) ** SQUARENESS * plan.half[of]
+    ray *= CIRCLE_REACH * (1 - 0.25 * u[:, 1] * (1 - plan.cover[of]))[:, None]
     reach = np.where(plan.circle[of, None], ray, cells - plan.origin[of])
     xy = (plan.origin + plan.shift)[of] + plan.cover[of, None] * reach
     if profile.stray_rate > 0:
