@@ -17,13 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alp_builder.errors import AlpError, UsageError
-from alp_builder.simulate.measure import (
-    PART_GAP,
-    Narrative,
-    motion_stats,
-    read_narratives,
-    trace_of,
-)
+from alp_builder.simulate.measure import PART_GAP, motion_stats, read_narratives, trace_of
+from alp_builder.simulate.records import Narrative
 
 SHOWN = 3
 """Narratives of each kind."""
@@ -67,7 +62,9 @@ def curve(axes: Any, values: NDArray[np.float64], edges: NDArray[np.float64], **
     axes.stairs(counts / max(counts.sum(), 1), edges, **style)
 
 
-def draw(real: Path, frames: Path | None, simulated: list[tuple[str, Path, Path]], out: Path) -> None:
+def draw(
+    real: Path, frames: Path | None, simulated: list[tuple[str, Path, Path]], out: Path
+) -> None:
     """Draw the picture.
 
     Args:

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alp_builder.simulate.coco import read_coco
-from alp_builder.simulate.narrator import Narrative, TruthPhrase, truth_path
+from alp_builder.simulate.records import Narrative, TruthPhrase, truth_path
 
 PART_GAP = 0.4
 """Seconds without a point that part a trace."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from alp_builder.errors import BadDataError, UsageError
-from alp_builder.simulate.captions import MAX_EACH, Caption, Phrase, Thing, compose
+from alp_builder.simulate.captions import Caption, Thing, compose
 from alp_builder.simulate.coco import (
     CocoAnnotation,
     CocoImage,
@@ -34,9 +34,17 @@ from alp_builder.simulate.coco import (
 )
 from alp_builder.simulate.dice import Dice, generator
 from alp_builder.simulate.files import whole_file
+from alp_builder.simulate.itinerary import NO_BOX, Box, Stop, itinerary, places_of
 from alp_builder.simulate.noise import NoiseProfile
 from alp_builder.simulate.nouns import plural
-from alp_builder.simulate.pointer import LEAVE, ON, WANDER, Regions, Visits, draw_points
+from alp_builder.simulate.pointer import Regions, Visits, draw_points
+from alp_builder.simulate.records import (
+    Narrative,
+    Point,
+    TimedUtterance,
+    TruthPhrase,
+    truth_path,
+)
 from alp_builder.simulate.speech import Seconds, time_words, utterances
 
 BATCH = 48
@@ -49,86 +57,10 @@ BACKDROP_GRID = 24
 """Cells on a side of a backdrop's cell cloud."""
 
 
-SPLIT_PAUSE = 0.5
-"""Seconds between the two places of a scribble that falls apart."""
-
-
 ENCODER = msgspec.json.Encoder()
 
 Cloud = NDArray[np.float64]
 """Places that can be pointed at, `(n, 2)`, in image sides."""
-
-Box = tuple[float, float, float, float]
-"""xyxy in image sides."""
-
-Stop = tuple[int, int, float, float, bool, float, float, float, float]
-"""Kind, region, start, end and lift of a visit, and the box round all that its phrase means."""
-
-NO_BOX = (0.0, 0.0, 1.0, 1.0)
-
-
-class Point(msgspec.Struct, gc=False):
-    """A trace point: x, y in image sides from the top left, t in seconds."""
-
-    x: float
-    y: float
-    t: float
-
-
-class TimedUtterance(msgspec.Struct, gc=False):
-    """An utterance of the published schema; times in seconds."""
-
-    utterance: str
-    start_time: float
-    end_time: float
-
-
-class Narrative(msgspec.Struct):
-    """A record of the published schema."""
-
-    dataset_id: str
-    image_id: str
-    annotator_id: int
-    caption: str
-    timed_caption: list[TimedUtterance]
-    traces: list[list[Point]]
-    voice_recording: str
-
-
-class TruthPhrase(msgspec.Struct, gc=False):
-    """What one phrase means: a record of the truth file.
-
-    Attributes:
-        dataset_id: Data set of the narrative.
-        image_id: Image of the narrative, as the narrative names it.
-        annotator_id: Annotator of the narrative.
-        phrase_index: Which phrase of the narrative, in the order of the caption.
-        char_start: First character of the phrase in the caption, article included.
-        char_end: One past its last character.
-        noun_start: First character of its noun.
-        noun_end: One past the noun's last character.
-        phrase: The phrase as it stands in the caption.
-        category_ids: Categories meant, sorted; empty for stuff.
-        annotation_ids: Annotations meant, several for a plural; empty for stuff.
-        is_thing: Whether it means things; stuff otherwise.
-        is_plural: Whether it means several things (or a crowd).
-        is_group: Whether it names them as a group.
-    """
-
-    dataset_id: str
-    image_id: str
-    annotator_id: int
-    phrase_index: int
-    char_start: int
-    char_end: int
-    noun_start: int
-    noun_end: int
-    phrase: str
-    category_ids: list[int]
-    annotation_ids: list[int]
-    is_thing: bool
-    is_plural: bool
-    is_group: bool
 
 
 class NarratorSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,11 +93,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     per_image: int
     min_side: float
-
-
-def truth_path(out_path: Path) -> Path:
-    """Where the truth of a narratives file lies: `x.jsonl` has `x.truth.jsonl`."""
-    return out_path.with_name(out_path.name.removesuffix(".jsonl") + ".truth.jsonl")
 
 
 def simulate_narratives(
@@ -378,71 +305,10 @@ def _speak(image: CocoImage, number: int, things: list[Thing], first: int, job: 
     rng = generator("narrative", job.seed, image.id, number)
     dice = Dice(rng)
     caption = compose(things, image.backdrop, dice)
-    places = [_places(phrase, len(things)) for phrase in caption.phrases]
+    places = [places_of(phrase, len(things)) for phrase in caption.phrases]
     starts, ends = time_words(caption, [len(place) for place in places], profile, rng)
-    visits = _itinerary(caption, things, places, first, starts, ends, profile, dice)
+    visits = itinerary(caption, things, places, first, starts, ends, profile, dice)
     return _Spoken(image, number, things, caption, starts, ends, dice, visits)
-
-
-def _itinerary(
-    caption: Caption,
-    things: list[Thing],
-    places: list[list[int]],
-    first: int,
-    starts: Seconds,
-    ends: Seconds,
-    profile: NoiseProfile,
-    dice: Dice,
-) -> list[Stop]:
-    """Where the pointer should be when, phrase by phrase."""
-    stops: list[Stop] = []
-    begins = starts.tolist()
-    window_ends = [*begins[1:], float(ends[-1]) + profile.pause_mean + profile.dwell_min]
-    free = 0.0
-    for phrase, place in zip(caption.phrases, places, strict=True):
-        begin, finish = begins[phrase.first], window_ends[phrase.last]
-        if dice.chance(profile.skip_rate):
-            continue
-        if begin - free > 1.0:
-            if dice.chance(profile.leave_rate):
-                stops.append((LEAVE, 0, free + 0.3, begin - 0.4, False, *NO_BOX))
-            elif dice.chance(profile.wander_rate):
-                stops.append((WANDER, 0, free + 0.3, begin - 0.3, False, *NO_BOX))
-        frame = _frame(phrase, things)
-        split = len(place) == 1 and dice.chance(profile.split_rate)
-        rest = SPLIT_PAUSE if split else 0.0
-        visited = place * 2 if split else place
-        share = (finish - begin) / len(visited)
-        for turn, region in enumerate(visited):
-            at = begin + turn * share
-            lift = (split and turn > 0) or dice.chance(profile.lift_rate)
-            until = at + (max(0.4 * share, share - rest) if split and not turn else share)
-            stops.append((ON, first + region, at, until, lift, *frame))
-        free = finish
-    return stops
-
-
-def _places(phrase: Phrase, things: int) -> list[int]:
-    """Regions of the image a phrase leads the pointer to."""
-    if phrase.stuff >= 0:
-        return [things + phrase.stuff]
-    return phrase.things[:MAX_EACH]
-
-
-def _frame(phrase: Phrase, things: list[Thing]) -> Box:
-    """Box round all that a phrase means."""
-    if not phrase.things:
-        return NO_BOX
-    if len(phrase.things) == 1:
-        x, y, w, h = things[phrase.things[0]].box
-        return x, y, x + w, y + h
-    boxes = [things[i].box for i in phrase.things]
-    return (
-        min(x for x, _, _, _ in boxes),
-        min(y for _, y, _, _ in boxes),
-        max(x + w for x, _, w, _ in boxes),
-        max(y + h for _, y, _, h in boxes),
-    )
 
 
 def _finish(

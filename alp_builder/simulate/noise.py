@@ -50,6 +50,8 @@ class NoiseProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         cover_concentration: Concentration (alpha + beta) of the beta distribution of that share; 0
             means always the mean.
         outline_rate: Probability of circling round the thing instead of scribbling on it.
+        roundness: Exponent of a circle's cosine and sine: 1 is an ellipse, less goes into the box's
+            corners.
         skip_rate: Probability that a phrase is not pointed at.
         dwell_median: Median time on a thing; 0 means as long as its window. Then the pointer rests.
         dwell_spread: Standard deviation of that time's logarithm.
@@ -90,6 +92,7 @@ class NoiseProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     cover_mean: float = 0.4
     cover_concentration: float = 5.0
     outline_rate: float = 0.35
+    roundness: float = 1.0
     skip_rate: float = 0.02
     dwell_median: float = 1.1
     dwell_spread: float = 0.5
@@ -125,6 +128,7 @@ PROFILES: dict[str, NoiseProfile] = {
             cover_mean=1.0,
             cover_concentration=0.0,
             outline_rate=1.0,
+            roundness=0.6,
             skip_rate=0.0,
             dwell_median=0.0,
             split_rate=0.0,

@@ -37,9 +37,6 @@ CIRCLE_KNOTS = 8
 CIRCLE_REACH = 0.98
 """Radius of a circle that fills its box: the curve between the knots bulges a little."""
 
-SQUARENESS = 0.6
-"""Exponent of a circle's cosine and sine: 1 is an ellipse, less goes into the box's corners."""
-
 MIN_KNOT_SECONDS = 0.07
 """A hand does not turn faster."""
 
@@ -274,7 +271,7 @@ def _knots(
     cells[free] = plan.origin[of[free]] + WANDER_HALF * (2 * u[free, :2] - 1)
     angle = plan.turn[of, 0] + plan.turn[of, 1] * rank
     ray = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    ray = np.sign(ray) * np.abs(ray) ** SQUARENESS * plan.half[of]
+    ray = np.sign(ray) * np.abs(ray) ** profile.roundness * plan.half[of]
     ray *= CIRCLE_REACH * (1 - 0.25 * u[:, 1] * (1 - plan.cover[of]))[:, None]
     reach = np.where(plan.circle[of, None], ray, cells - plan.origin[of])
     xy = (plan.origin + plan.shift)[of] + plan.cover[of, None] * reach

@@ -21,7 +21,8 @@ from PIL import Image, ImageDraw
 from alp_builder.simulate.background import paint_background
 from alp_builder.simulate.config import SceneConfig
 from alp_builder.simulate.dice import Dice, generator
-from alp_builder.simulate.shapes import ACCENT, BODY, DARK, LIGHT, shape
+from alp_builder.simulate.drawings import ACCENT, BODY, DARK, LIGHT
+from alp_builder.simulate.shapes import shape
 from alp_builder.simulate.textures import pattern_mask, shade
 from alp_builder.simulate.vocabulary import CLASSES, COLORS, NATURAL_COLORS, WorldClass
 

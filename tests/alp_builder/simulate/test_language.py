@@ -45,7 +45,11 @@ def test_articles(name: str, word: str) -> None:
 
 @st.composite
 def things(draw: st.DrawFn) -> list[Thing]:
-    names = [(1, "dog", "dogs"), (2, "dotted mug", "dotted mugs"), (3, "wine glass", "wine glasses")]
+    names = [
+        (1, "dog", "dogs"),
+        (2, "dotted mug", "dotted mugs"),
+        (3, "wine glass", "wine glasses"),
+    ]
     result = []
     for index in range(draw(st.integers(0, 9))):
         category, name, many = draw(st.sampled_from(names))

@@ -16,6 +16,9 @@ from alp_builder.simulate import PROFILES, simulate_narratives, truth_path
 from alp_builder.simulate.coco import narrative_image_id
 from alp_builder.simulate.vocabulary import CLASSES
 
+STRAY = """{"images": [], "categories": [], "annotations": [
+    {"id": 1, "image_id": 2, "category_id": 3, "bbox": [0, 0, 1, 1]}]}"""
+
 KEYS = [
     "dataset_id",
     "image_id",
@@ -99,7 +102,9 @@ def check_truth(truth: dict[str, Any], record: dict[str, Any], data: dict[str, A
         assert narrative_image_id(image["file_name"]) == record["image_id"]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(coco_files(), st.sampled_from(sorted(PROFILES)), st.integers(0, 99), st.integers(1, 3))
 def test_any_coco_file_gives_consistent_narratives(
     tmp_path: Path, data: dict[str, Any], profile: str, seed: int, per_image: int
@@ -205,8 +210,7 @@ def test_image_ids(name: str, image_id: str) -> None:
     [
         ("{", "not a COCO instance file"),
         ('{"images": [], "annotations": [], "categories": []}', "no image has a thing"),
-        ('{"images": [], "categories": [], "annotations": [{"id": 1, "image_id": 2, '
-         '"category_id": 3, "bbox": [0, 0, 1, 1]}]}', "which the file lacks"),
+        (STRAY, "which the file lacks"),
     ],
 )  # fmt: skip
 def test_bad_files_are_named(tmp_path: Path, text: str, error: str) -> None:

@@ -19,7 +19,7 @@ from alp_builder.simulate.measure import (
     simulated_pairs,
     window_of,
 )
-from alp_builder.simulate.narrator import Narrative, Point, TimedUtterance
+from alp_builder.simulate.records import Narrative, Point, TimedUtterance
 
 
 def narrative() -> Narrative:

@@ -32,8 +32,12 @@ def unpacked(mask: np.ndarray) -> dict[str, object]:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(masks(), min_size=1, max_size=5), st.booleans())
-def test_pixels_lie_on_the_mask_as_pycocotools_draws_it(drawn: list[np.ndarray], text: bool) -> None:
-    rles = [packed(mask) if text or index % 2 else unpacked(mask) for index, mask in enumerate(drawn)]
+def test_pixels_lie_on_the_mask_as_pycocotools_draws_it(
+    drawn: list[np.ndarray], text: bool
+) -> None:
+    rles = [
+        packed(mask) if text or index % 2 else unpacked(mask) for index, mask in enumerate(drawn)
+    ]
     for mask, runs, pixels in zip(drawn, run_lengths(rles), spread_pixels(rles, 20), strict=True):
         assert runs[1::2].sum() == mask.sum()
         assert runs.sum() == mask.size

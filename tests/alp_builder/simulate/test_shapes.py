@@ -5,7 +5,8 @@ import pytest
 from shapely import affinity
 from shapely.geometry.base import BaseGeometry
 
-from alp_builder.simulate.shapes import BODY, EDGE, SHAPES, shape, silhouette
+from alp_builder.simulate.drawings import BODY
+from alp_builder.simulate.shapes import EDGE, SHAPES, shape, silhouette
 from alp_builder.simulate.vocabulary import CLASSES
 
 

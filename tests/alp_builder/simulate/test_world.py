@@ -81,7 +81,10 @@ def test_the_split_parts_the_classes(world: Path) -> None:
     split = json.loads((world / "split.json").read_text())
     assert set(split["base"]) | set(split["novel"]) == {kind.name for kind in CLASSES}
     assert not set(split["base"]) & set(split["novel"])
-    seen = {a["category_id"] for a in json.loads((world / "instances_train.json").read_text())["annotations"]}
+    seen = {
+        a["category_id"]
+        for a in json.loads((world / "instances_train.json").read_text())["annotations"]
+    }
     assert set(split["base_ids"]) | set(split["novel_ids"]) == seen, "every class occurs"
 
 
