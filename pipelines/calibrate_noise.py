@@ -18,8 +18,9 @@ from pathlib import Path
 
 import msgspec
 
-from alp_builder.errors import AlpError
+from alp_builder.errors import AlpError, UsageError
 from alp_builder.simulate import PROFILES, NoiseProfile, simulate_narratives
+from alp_builder.simulate.coco import read_coco
 from alp_builder.simulate.measure import NounStats, gold_pairs, noun_stats, simulated_pairs
 
 TOLERANCE = 0.02
@@ -38,7 +39,7 @@ def measure(coco_json: Path, profile: NoiseProfile, narratives: int, seed: int) 
         narratives: About how many narratives to make.
         seed: Seed of the narrator.
     """
-    images = len(msgspec.json.decode(coco_json.read_bytes())["images"])
+    images = max(1, len(read_coco(coco_json).images))
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "narratives.jsonl"
         simulate_narratives(
@@ -125,6 +126,9 @@ def main(argv: list[str] | None = None) -> int:
                 good &= target is None or abs(stats.precision - target) <= TOLERANCE
             if args.fit:
                 say(f"fitted {name}: miss_rate={profile.miss_rate}")
+    except OSError as error:
+        sys.stderr.write(f"error: {error.filename}: cannot be read ({error.strerror})\n")
+        return UsageError.exit_code
     except AlpError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
