@@ -153,7 +153,7 @@ PROFILES: dict[str, NoiseProfile] = {
             leave_rate=0.05,
             cover_mean=0.35,
             split_rate=0.05,
-            miss_rate=0.067,
+            miss_rate=0.07,
         ),
         NoiseProfile(name="coco", target_precision=0.548, miss_rate=0.348),
         NoiseProfile(name="open_images", target_precision=0.576, miss_rate=0.313),
