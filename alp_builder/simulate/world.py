@@ -4,10 +4,10 @@
     OUT/val/010000000.jpg ...        instances_val.json
     OUT/test/020000000.jpg ...       instances_test.json
 
-Work goes on in `OUT.partial` and is renamed to `OUT` at the end, so a world is whole or not there. Scenes
-are drawn in chunks; a finished chunk leaves its annotations in `OUT.partial/.chunks`, and a run that is
-started again draws only the chunks that are missing. Bytes depend on the settings only, for any number
-of workers. Every file says that the data are simulated.
+Work goes on in `OUT.partial` and is renamed to `OUT` at the end, so a world is whole or not there.
+Scenes are drawn in chunks; a finished chunk leaves its annotations in `OUT.partial/.chunks`, and a
+run that is started again draws only the chunks that are missing. Bytes depend on the settings only,
+for any number of workers. Every file says that the data are simulated.
 """
 
 from __future__ import annotations
@@ -181,8 +181,10 @@ def annotations_of(scene: Scene, image_id: int) -> list[dict[str, Any]]:
     The mask is the visible one as compressed RLE, `bbox` is xywh in pixels and tight round it.
     """
     things = len(scene.kinds)
-    masks = scene.owner[:, :, None] == np.arange(things, dtype=np.int16)
-    codes = mask_utils.encode(np.asfortranarray(masks, dtype=np.uint8)) if things else []
+    # pycocotools wants (height, width, things) in Fortran order: things, columns, rows in C order.
+    columns = np.ascontiguousarray(scene.owner.T)
+    masks = columns[None] == np.arange(things, dtype=np.int16)[:, None, None]
+    codes = mask_utils.encode(masks.view(np.uint8).transpose(2, 1, 0)) if things else []
     boxes, areas = (mask_utils.toBbox(codes), mask_utils.area(codes)) if things else ([], [])
     return [
         {
