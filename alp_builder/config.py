@@ -92,6 +92,9 @@ class TraceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         speed_half_width: Speed is net displacement over about this long before and after a point, in
             seconds, so that scribbling on a thing counts as slow and crossing the image as fast.
         travel_speed: Net speed from which the pointer is taken to travel, in image sizes a second.
+        min_slow_share: Where a smaller share of a window's points is slow, all of them count as
+            dwelling: whoever circles a large thing is fast all the way, and fast evidence beats a few
+            slow points of it.
         rest_distance: A pause that ends within this distance of where it began was a rest, in image
             sizes, and the trace is known throughout it.
         merge_distance: Places whose boxes are at most this far apart are one component, in image sizes;
@@ -102,6 +105,7 @@ class TraceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     max_gap: Positive = 0.4
     speed_half_width: Positive = 0.15
     travel_speed: Positive = 0.8
+    min_slow_share: Fraction = 0.5
     rest_distance: NonNegative = 0.05
     merge_distance: NonNegative = 0.2
     plural_merge_distance: NonNegative = 0.2
@@ -125,7 +129,7 @@ class BoxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     rule: Literal["components", "tight"] = "components"
     percentile: Annotated[float, Meta(ge=0, lt=50)] = 2.0
-    margin: Fraction = 0.03
+    margin: Fraction = 0.06
     min_side: Fraction = 0.02
     min_points: Count = 2
     plural_components: Count = 8

@@ -1,6 +1,7 @@
 """Trace points of time windows: dwelling or travelling, and the separate places they fall into.
 
-A pointer crosses the image fast and in a straight line, and scribbles over what it means. Speed is therefore
+A pointer crosses the image fast and in a straight line, and scribbles over what it means; only round something
+large it runs as fast as between things, and then most of a window is fast. Speed is therefore
 **net displacement** over a short time before and after a point, as in velocity-threshold identification of
 eye fixations (I-VT; Salvucci and Goldberg, ETRA 2000): going back and forth over a thing counts as slow.
 
@@ -28,7 +29,6 @@ from alp_builder.arrays import (
     group_of,
     offsets_of,
     ranges,
-    segment_any,
     segment_reduce,
 )
 from alp_builder.config import TraceConfig
@@ -187,18 +187,20 @@ def _is_slow(batch: NarrativeBatch, config: TraceConfig) -> Bools:
 def find_components(points: WindowPoints, is_plural: Bools, config: TraceConfig) -> Components:
     """Splits the points of each window into the separate places the pointer dwelt on.
 
-    Where no point of a window is slow, all of them count as dwelling: fast evidence beats none.
+    Where too small a share of a window's points is slow, or none, all of them count as dwelling.
 
     Args:
         points: Points of F windows.
         is_plural: bool (F,), windows of plural phrases, whose places are joined less readily.
-        config: Travel speed, longest pause, distances at which places are one.
+        config: Least share of slow points, longest pause, distances at which places are one.
 
     Returns:
         The components of each window.
     """
     window = group_of(points.offsets)
-    kept = np.flatnonzero(points.slow | ~segment_any(points.slow, points.offsets)[window])
+    slow = segment_reduce(np.add, points.slow.astype(np.int64), points.offsets, 0)
+    rushed = (slow < config.min_slow_share * np.diff(points.offsets)) | (slow == 0)
+    kept = np.flatnonzero(points.slow | rushed[window])
     x, y, t, owner = points.x[kept], points.y[kept], points.t[kept], window[kept]
 
     # Runs: slow points that follow each other with neither travel, pause nor edge between.

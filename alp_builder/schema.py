@@ -114,6 +114,9 @@ COLUMNS: tuple[Column, ...] = (
 BOX: tuple[str, ...] = ("x0", "y0", "x1", "y1")
 """The columns of the box."""
 
+CALIBRATED_BOX: tuple[str, ...] = ("cal_x0", "cal_y0", "cal_x1", "cal_y1")
+"""The columns of the calibrated box, in shards built with `--boxes calibrated=FILE`."""
+
 TIGHT_BOX: tuple[str, ...] = ("tight_x0", "tight_y0", "tight_x1", "tight_y1")
 """The columns of the reference box, smallest round every point of the window."""
 

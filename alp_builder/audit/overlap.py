@@ -12,6 +12,8 @@ from alp_builder.arrays import Bools, Floats
 RESAMPLES = 2000
 """Bootstrap resamples of an interval."""
 
+_DRAWN_AT_ONCE = 2_000_000  # values held at a time; the same draws come in any number of pieces
+
 
 @dataclass(frozen=True)
 class Overlap:
@@ -77,9 +79,13 @@ def bootstrap_interval(
     if not len(values):
         return float("nan"), float("nan")
     generator = np.random.default_rng(seed)
-    drawn = values[generator.integers(0, len(values), (RESAMPLES, len(values)))]
-    figures = np.median(drawn, axis=1) if statistic == "median" else drawn.mean(axis=1)
-    low, high = np.percentile(figures, [2.5, 97.5])
+    figures = []
+    step = max(1, _DRAWN_AT_ONCE // len(values))
+    for first in range(0, RESAMPLES, step):
+        count = min(step, RESAMPLES - first)
+        drawn = values[generator.integers(0, len(values), (count, len(values)))]
+        figures.append(np.median(drawn, axis=1) if statistic == "median" else drawn.mean(axis=1))
+    low, high = np.percentile(np.concatenate(figures), [2.5, 97.5])
     return float(low), float(high)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from alp_builder.arrays import Bools
+from alp_builder.arrays import Bools, Floats
 from alp_builder.audit.gold import NounScores
 from alp_builder.audit.overlap import bootstrap_interval
 
@@ -36,28 +36,38 @@ def gold_figures(rules: Mapping[str, NounScores]) -> dict[str, Any]:
 
 
 def _figures(scores: NounScores, chosen: Bools) -> dict[str, Any]:
-    found = chosen & scores.found
-    figures: dict[str, Any] = {
-        "nouns": int(chosen.sum()),
-        "found": int(found.sum()),
-        "recall": float(scores.found[chosen].mean()),
-    }
     measures = {
         "iou": scores.iou,
         "coverage": scores.coverage,
         "area_ratio": scores.area_ratio,
         "centre_inside": scores.centre_inside,
     }
+    found = chosen & scores.found
+    return {
+        "nouns": int(chosen.sum()),
+        "found": int(found.sum()),
+        "recall": float(scores.found[chosen].mean()),
+    } | summarise({name: values[found] for name, values in measures.items()})
+
+
+def summarise(measures: Mapping[str, Floats]) -> dict[str, Any]:
+    """Means and medians of measures with their 95 % intervals.
+
+    Args:
+        measures: Values of each measure, of the nouns found. A rate (0 or 1) is one whose name starts
+            with `centre`: it has a mean only, under its own name.
+
+    Returns:
+        `NAME_mean`, `NAME_mean_ci95`, `NAME_median`, `NAME_median_ci95`; `None` where there is no value.
+    """
+    figures: dict[str, Any] = {}
     for name, values in measures.items():
-        present = values[found]
-        statistics = ("mean",) if name == "centre_inside" else ("mean", "median")
-        for statistic in statistics:
-            key = name if name == "centre_inside" else f"{name}_{statistic}"
-            value = getattr(np, statistic)(present) if len(present) else None
+        is_rate = name.startswith("centre")
+        for statistic in ("mean",) if is_rate else ("mean", "median"):
+            key = name if is_rate else f"{name}_{statistic}"
+            value = getattr(np, statistic)(values) if len(values) else None
             figures[key] = None if value is None else float(value)
-            figures[f"{key}_ci95"] = (
-                bootstrap_interval(present, statistic) if len(present) else None
-            )
+            figures[f"{key}_ci95"] = bootstrap_interval(values, statistic) if len(values) else None
     return figures
 
 
@@ -74,7 +84,7 @@ def gold_table(figures: dict[str, Any]) -> list[str]:
     for rule, all_figures in figures["rules"].items():
         rows = {rule: all_figures} | {f"  {k}": v for k, v in all_figures["by_kind"].items()}
         for name, row in rows.items():
-            cells = "".join(f"{_cell(row, key):>24}" for key, _ in columns)
+            cells = "".join(f"{figure_cell(row, key):>24}" for key, _ in columns)
             lines.append(f"{name:<16}{row['nouns']:>6}{cells}")
     lines += [
         "",
@@ -84,7 +94,8 @@ def gold_table(figures: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _cell(row: dict[str, Any], key: str) -> str:
+def figure_cell(row: dict[str, Any], key: str) -> str:
+    """A figure with its interval, or a dash."""
     value, interval = row[key], row.get(f"{key}_ci95")
     if value is None:
         return "-"
