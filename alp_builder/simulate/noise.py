@@ -8,12 +8,13 @@ the next word, that lie inside the noun's true box. It is 83 % for Video Localiz
 54.8 % (COCO) and 57.6 % (Open Images) for Localized Narratives (Voigtlaender et al., Connecting
 Vision and Language with Video Localized Narratives, CVPR 2023).
 
-`pipelines/calibrate_noise.py` measures what each profile reaches. How the numbers came about: speeds, dwells and points per word follow the real traces of Video
-Localized Narratives; lead, clock error, lift, split, dwell and the most things visited for a plural
-were chosen by hand so that one profile holds on the simulated world and on real COCO masks alike, with
-the published 15.8 % of traces in several parts; last, `miss_rate` was fitted by bisection. So a
-profile reproduces *how much* is amiss; how the error parts into clock and aim is our guess, because
-no real traces with that noise and known truth were at hand.
+`pipelines/calibrate_noise.py` measures what each profile reaches. How the numbers came about:
+speeds, dwells and points per word follow the real traces of Video Localized Narratives; lead, clock
+error, lift, split, dwell and the most things visited for a plural were chosen by hand so that one
+profile holds on the simulated world and on real COCO masks alike, with the published 15.8 % of
+traces in several parts; last, `miss_rate` was fitted by bisection. So a profile reproduces *how
+much* is amiss; how the error parts into clock and aim is our guess, because no real traces with
+that noise and known truth were at hand.
 
 Units: seconds; lengths are fractions of the image's sides unless a field says otherwise.
 """
