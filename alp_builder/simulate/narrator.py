@@ -53,7 +53,7 @@ BATCH = 48
 CHUNK = 192
 """Images a process narrates at a time."""
 
-BACKDROP_GRID = 24
+BACKDROP_GRID = 12
 """Cells on a side of a backdrop's cell cloud."""
 
 
