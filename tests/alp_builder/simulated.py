@@ -22,9 +22,7 @@ def simulated_record(number: int, seed: int = 0) -> Record:
     words, trace, time = [], [], round(rng.uniform(0, 1), 3)
     for word in caption.split():
         length = round(rng.uniform(0.15, 0.6), 3)
-        words.append(
-            {"utterance": word, "start_time": time, "end_time": round(time + length, 3)}
-        )
+        words.append({"utterance": word, "start_time": time, "end_time": round(time + length, 3)})
         cx, cy = rng.uniform(0.1, 0.9), rng.uniform(0.1, 0.9)
         for step in range(6):
             x, y = cx + rng.uniform(-0.04, 0.04), cy + rng.uniform(-0.04, 0.04)

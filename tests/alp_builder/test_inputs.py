@@ -109,12 +109,14 @@ class TestLocalise:
 
     @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
     @pytest.mark.parametrize("kept", [0.1, 0.5, 0.99])
-    def test_a_truncated_archive_is_an_error(self, tmp_path: Path, pack: object, kept: float) -> None:
+    def test_a_truncated_archive_is_an_error(
+        self, tmp_path: Path, pack: object, kept: float
+    ) -> None:
         assert callable(pack)
         packed = pack(DATA)
         file = tmp_path / ("x.gz" if pack is gzip.compress else "x.zst")
         file.write_bytes(packed[: int(len(packed) * kept)])
-        with pytest.raises(BadDataError, match="[Tt]runcated"):
+        with pytest.raises(BadDataError, match=r"[Tt]runcated"):
             localise(_source(file), tmp_path / "copies", 200)
         assert not list((tmp_path / "copies").glob("*"))
 
@@ -136,7 +138,9 @@ class TestLocalise:
         with pytest.raises(BadDataError, match=r"unpacks to over 3 times .*input\.max_inflation"):
             localise(_source(tmp_path / name), tmp_path / "copies", 3)
         assert not list((tmp_path / "copies").glob("*"))
-        assert localise(_source(tmp_path / name), tmp_path / "copies", 6).stat().st_size == 5 * 2**20
+        assert (
+            localise(_source(tmp_path / name), tmp_path / "copies", 6).stat().st_size == 5 * 2**20
+        )
 
     def test_a_copy_is_used_again_until_its_source_changes(self, tmp_path: Path) -> None:
         file, copies = tmp_path / "x.gz", tmp_path / "copies"
@@ -169,7 +173,7 @@ class _Failing(BaseHTTPRequestHandler):
         self.send_response(int(self.path.strip("/")))
         self.end_headers()
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815
 
     def log_message(self, *args: object) -> None:
         pass

@@ -64,7 +64,9 @@ def _rows(*sources: int, narrative: str = "n") -> pa.Table:
 
 
 def test_merging_keeps_each_narrative_from_where_it_stands_first() -> None:
-    rows, extra, narratives = merge_rows([_rows(9, 5), _rows(2), _rows(7, narrative="m")], arrow_schema())
+    rows, extra, narratives = merge_rows(
+        [_rows(9, 5), _rows(2), _rows(7, narrative="m")], arrow_schema()
+    )
     assert rows["narrative_id"].to_pylist() == ["m", "m", "n", "n"]
     assert rows["phrase_index"].to_pylist() == [0, 1, 0, 1]
     assert (extra, narratives) == (4, 2)
