@@ -173,7 +173,7 @@ class _Failing(BaseHTTPRequestHandler):
         self.send_response(int(self.path.strip("/")))
         self.end_headers()
 
-    do_HEAD = do_GET  # noqa: N815
+    do_HEAD = do_GET
 
     def log_message(self, *args: object) -> None:
         pass
