@@ -77,18 +77,12 @@ class Letters:
     place: Ints
     offsets: Ints
 
-    def part(self, first: int, last: int) -> Letters:
-        """The letters of the texts `first` to `last`, end exclusive; a view."""
-        offsets = self.offsets[first : last + 1]
-        letters = slice(int(offsets[0]), int(offsets[-1]))
-        return Letters(self.codes[letters], self.place[letters], offsets - offsets[0])
-
-    def opens_token(self) -> Bools:
+    def token_starts(self) -> Bools:
         """Whether a token starts at each letter; shape (L + 1,), the end of the letters counts too."""
-        opens = np.ones(len(self.codes) + 1, np.bool_)
-        np.not_equal(self.place[1:], self.place[:-1] + 1, out=opens[1:-1])
-        opens[self.offsets] = True
-        return opens
+        starts = np.ones(len(self.codes) + 1, np.bool_)
+        np.not_equal(self.place[1:], self.place[:-1] + 1, out=starts[1:-1])
+        starts[self.offsets] = True
+        return starts
 
     def text(self, first: int, last: int) -> str:
         """The letters `first` to `last`, end exclusive."""
@@ -108,15 +102,18 @@ def align_utterances(batch: NarrativeBatch) -> Alignment:
     captions, spoken = _letters(batch.captions), _letters(batch.utterances)
     start, end, exact = _align_letters(captions, spoken, batch.utterance_offsets)
     offsets = batch.utterance_offsets
+    inexact = []
     for index in np.flatnonzero(~exact).tolist():
-        first, last = int(offsets[index]), int(offsets[index + 1])
-        words = slice(first, last)
+        words = slice(int(offsets[index]), int(offsets[index + 1]))
         places = _align_by_time(
             batch.captions[index], batch.utterances[words], batch.utterance_start[words]
         )
         if places is None:
-            places = _align_inexact(captions.part(index, index + 1), spoken.part(first, last))
-        start[words], end[words] = places
+            inexact.append(index)
+        else:
+            start[words], end[words] = places
+    if inexact:
+        _align_inexact(captions, spoken, offsets, np.array(inexact), start, end)
     by_place = _by_place(start, offsets)
     late = _out_of_order(by_place, batch.utterance_start, offsets)
     return Alignment(start, end, by_place, late, exact)
@@ -157,22 +154,20 @@ def _letters(texts: list[str]) -> Letters:
         lowered = "".join(low if len(low := char.lower()) == 1 else char for char in joined)
     codes: npt.NDArray[np.unsignedinteger]
     if lowered.isascii():
-        codes = np.frombuffer(lowered.encode(), np.uint8)
-        keep = _ASCII_LETTER[codes]
+        data = lowered.encode()
+        codes = np.frombuffer(data.translate(None, _ASCII_OTHER), np.uint8)
+        position = np.flatnonzero(np.frombuffer(data.translate(_ASCII_LETTER), np.bool_))
     else:
         codes = np.frombuffer(lowered.encode("utf-32-le", "surrogatepass"), np.uint32)
-        keep = _ASCII_LETTER[np.minimum(codes, 127)]
-        for foreign in np.flatnonzero(codes > 127).tolist():
-            keep[foreign] = lowered[foreign].isalnum()
+        position = np.flatnonzero(np.fromiter(map(str.isalnum, lowered), np.bool_, len(lowered)))
+        codes = codes[position]
     text_offsets = offsets_of(np.fromiter(map(len, texts), np.int64, len(texts)))
-    position = np.flatnonzero(keep)
     offsets = np.searchsorted(position, text_offsets)
-    return Letters(
-        codes[position], position - np.repeat(text_offsets[:-1], np.diff(offsets)), offsets
-    )
+    return Letters(codes, position - np.repeat(text_offsets[:-1], np.diff(offsets)), offsets)
 
 
-_ASCII_LETTER = np.array([chr(code).isalnum() for code in range(128)])
+_ASCII_LETTER = bytes(code < 128 and chr(code).isalnum() for code in range(256))
+_ASCII_OTHER = bytes(code for code in range(128) if not chr(code).isalnum())
 
 
 def _align_by_time(caption: str, utterances: list[str], start: Ints) -> tuple[Ints, Ints] | None:
@@ -192,53 +187,94 @@ def _align_by_time(caption: str, utterances: list[str], start: Ints) -> tuple[In
     return first[back], last[back]
 
 
-def _align_inexact(caption: Letters, spoken: Letters) -> tuple[Ints, Ints]:
-    """Second step for one narrative: what both ends share as it stands, the tokens between by edit distance.
-
-    The shared ends are whole tokens on both sides. They leave little in most captions.
-
-    Args:
-        caption: Letters of one caption.
-        spoken: Letters of its U utterances.
-
-    Returns:
-        Start (U,) and end (U,), -1 where there is none.
-    """
-    a, b = len(caption.codes), len(spoken.codes)
-    caption_opens, spoken_opens = caption.opens_token(), spoken.opens_token()
-    shorter = min(a, b)
-    both = caption_opens[: shorter + 1] & spoken_opens[: shorter + 1]
-    equal = caption.codes[:shorter] == spoken.codes[:shorter]
-    head = int(np.flatnonzero(both[: _true_prefix(equal) + 1])[-1])
-    rest = shorter - head
-    both = caption_opens[a - rest :] & spoken_opens[b - rest :]
-    equal = caption.codes[a - rest :] == spoken.codes[b - rest :]
-    tail = int(np.flatnonzero(both[::-1][: _true_prefix(equal[::-1]) + 1])[-1])
-
+def _align_inexact(
+    captions: Letters,
+    spoken: Letters,
+    utterance_offsets: Ints,
+    narratives: Ints,
+    start: Ints,
+    end: Ints,
+) -> None:
+    """Second step, for the given narratives: writes the places of their utterances to `start` and `end`."""
     # First and last character of what each spoken letter aligns with.
-    first = np.full(b, _NOWHERE, np.int64)
-    last = np.full(b, -1, np.int64)
-    first[:head] = last[:head] = caption.place[:head]
-    first[b - tail :] = last[b - tail :] = caption.place[a - tail :]
-    found = head + np.flatnonzero(caption_opens[head : a - tail + 1])
-    heard = head + np.flatnonzero(spoken_opens[head : b - tail + 1])
-    for one, other in align_tokens(_texts(caption, found), _texts(spoken, heard)):
-        token = slice(int(heard[other]), int(heard[other + 1]))
-        first[token] = caption.place[found[one]]
-        last[token] = caption.place[found[one + 1] - 1]
-    start = segment_reduce(np.minimum, first, spoken.offsets, _NOWHERE)
-    start[start == _NOWHERE] = -1
-    end = segment_reduce(np.maximum, last, spoken.offsets, -1)
-    end[end >= 0] += 1
-    return start, end
+    first = np.full(len(spoken.codes), _NOWHERE, np.int64)
+    last = np.full(len(spoken.codes), -1, np.int64)
+    tokens = captions.token_starts(), spoken.token_starts()
+    for index in narratives.tolist():
+        caption_part = slice(*captions.offsets[index : index + 2].tolist())
+        spoken_part = slice(*spoken.offsets[utterance_offsets[index : index + 2]].tolist())
+        _align_narrative(captions, spoken, caption_part, spoken_part, tokens, first, last)
+    sizes = utterance_offsets[narratives + 1] - utterance_offsets[narratives]
+    words = ranges(utterance_offsets[narratives], sizes)
+    letter_counts = spoken.offsets[words + 1] - spoken.offsets[words]
+    letters = ranges(spoken.offsets[words], letter_counts)
+    bounds = offsets_of(letter_counts)
+    found = segment_reduce(np.maximum, last[letters], bounds, -1)
+    start[words] = np.where(
+        found < 0, -1, segment_reduce(np.minimum, first[letters], bounds, _NOWHERE)
+    )
+    end[words] = np.where(found < 0, -1, found + 1)
 
 
 _NOWHERE = np.iinfo(np.int64).max
 
 
-def _true_prefix(flags: Bools) -> int:
-    """How many flags are set before the first that is not."""
-    return len(flags) if flags.all() else int(flags.argmin())
+def _align_narrative(
+    captions: Letters,
+    spoken: Letters,
+    caption_part: slice,
+    spoken_part: slice,
+    tokens: tuple[Bools, Bools],
+    first: Ints,
+    last: Ints,
+) -> None:
+    """What both sides share at either end aligns as it stands; the tokens between by edit distance.
+
+    The shared ends are whole tokens on both sides. They leave little in most captions.
+
+    Args:
+        captions: Letters of all captions.
+        spoken: Letters of all utterances.
+        caption_part: The letters of this caption.
+        spoken_part: The letters of its utterances.
+        tokens: Where tokens start, on both sides.
+        first: Written: the first character that each spoken letter aligns with.
+        last: Written: the last character.
+    """
+    a, b = caption_part.start, spoken_part.start
+    shorter = min(caption_part.stop - a, spoken_part.stop - b)
+    equal = captions.codes[a : a + shorter] == spoken.codes[b : b + shorter]
+    both = tokens[0][a : a + shorter + 1] & tokens[1][b : b + shorter + 1]
+    head = _shared(equal, both)
+    first[b : b + head] = last[b : b + head] = captions.place[a : a + head]
+
+    a, b, rest = a + head, b + head, shorter - head
+    a_end, b_end = caption_part.stop, spoken_part.stop
+    equal = captions.codes[a_end - rest : a_end] == spoken.codes[b_end - rest : b_end]
+    both = tokens[0][a_end - rest : a_end + 1] & tokens[1][b_end - rest : b_end + 1]
+    tail = _shared(equal[::-1], both[::-1])
+    a_end, b_end = a_end - tail, b_end - tail
+    shared = captions.place[a_end : a_end + tail]
+    first[b_end : b_end + tail] = last[b_end : b_end + tail] = shared
+    if a == a_end or b == b_end:
+        return
+    found = a + np.flatnonzero(tokens[0][a : a_end + 1])
+    heard = b + np.flatnonzero(tokens[1][b : b_end + 1])
+    for one, other in align_tokens(_texts(captions, found), _texts(spoken, heard)):
+        token = slice(int(heard[other]), int(heard[other + 1]))
+        first[token] = captions.place[found[one]]
+        last[token] = captions.place[found[one + 1] - 1]
+
+
+def _shared(equal: Bools, bounds: Bools) -> int:
+    """The most letters from the start that are all equal and end where tokens do.
+
+    Args:
+        equal: bool (L,).
+        bounds: bool (L + 1,), set at 0.
+    """
+    prefix = len(equal) if equal.all() else int(equal.argmin())
+    return prefix - int(bounds[: prefix + 1][::-1].argmax())
 
 
 def _texts(letters: Letters, bounds: Ints) -> list[str]:

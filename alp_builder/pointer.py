@@ -264,7 +264,12 @@ def _find_runs(points: WindowPoints, config: TraceConfig) -> Runs:
         bounds = np.stack([start, end], 1).ravel()
         bounds = bounds[:-1] if end[-1] == count else bounds
         for side, (ufunc, values) in enumerate(
-            ((np.minimum, points.x), (np.minimum, points.y), (np.maximum, points.x), (np.maximum, points.y))
+            (
+                (np.minimum, points.x),
+                (np.minimum, points.y),
+                (np.maximum, points.x),
+                (np.maximum, points.y),
+            )
         ):
             extent[side] = ufunc.reduceat(values, bounds)[::2]
     return Runs(start, end - start, window, extent)
