@@ -64,7 +64,7 @@ def segment_reduce(
     """
     full = offsets[1:] > offsets[:-1]
     if len(full) and full.all():
-        return ufunc.reduceat(values, offsets[:-1])  # type: ignore[no-any-return]
+        return ufunc.reduceat(values, offsets[:-1])
     result = np.full(len(full), empty, values.dtype)
     if full.any():
         result[full] = ufunc.reduceat(values, offsets[:-1][full])
