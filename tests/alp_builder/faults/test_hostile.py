@@ -16,6 +16,7 @@ from alp_builder.extraction import AlpExtractor
 from alp_builder.narratives import ReadResult, read_narratives
 from alp_builder.validation import row_problems
 from tests.alp_builder.simulated import Record, simulated_record, simulated_records, to_line
+from tests.conftest import SHARED
 
 _ODD: list[Any] = [
     None, True, -1, 0, 2**63, -(2**70), 1e308, -0.0, "", "x" * 3000, "\x00", "\ud800", "\u202e",
@@ -84,9 +85,8 @@ def _mutated_bytes(line: bytes, rng: random.Random) -> bytes:
     return bytes(data)
 
 
-def _sources(shared: Path) -> list[Record]:
+def _sources(folder: Path) -> list[Record]:
     """Real records with their traces cut short, so that many fit, and simulated ones."""
-    folder = shared / "data"
     records = simulated_records(6)
     if folder.is_dir():
         for line in (folder / "vidln" / "ovis_in_ln_format.jsonl").read_bytes().splitlines():
@@ -99,7 +99,7 @@ def _sources(shared: Path) -> list[Record]:
 
 def _mutations(count: int, seed: int) -> Iterator[bytes]:
     rng = random.Random(seed)
-    records = _sources(Path(__file__).resolve().parents[4] / "shared")
+    records = _sources(SHARED / "data")
     lines = [to_line(record) for record in records]
     for _ in range(count):
         if rng.random() < 0.5:
