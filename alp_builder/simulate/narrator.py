@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from alp_builder.errors import BadDataError, UsageError
+from alp_builder.files import atomic_file
 from alp_builder.simulate.captions import Caption, Thing, compose
 from alp_builder.simulate.coco import (
     CocoAnnotation,
@@ -33,7 +34,6 @@ from alp_builder.simulate.coco import (
     things_of,
 )
 from alp_builder.simulate.dice import Dice, generator
-from alp_builder.simulate.files import whole_file
 from alp_builder.simulate.itinerary import NO_BOX, Box, Stop, itinerary, places_of
 from alp_builder.simulate.noise import NoiseProfile
 from alp_builder.simulate.nouns import plural
@@ -53,7 +53,7 @@ BATCH = 48
 CHUNK = 192
 """Images a process narrates at a time."""
 
-BACKDROP_GRID = 24
+BACKDROP_GRID = 12
 """Cells on a side of a backdrop's cell cloud."""
 
 
@@ -140,8 +140,8 @@ def simulate_narratives(
     counts = np.zeros(5, dtype=np.int64)
     truth = truth_path(out_path)
     with ExitStack() as stack:
-        out = stack.enter_context(whole_file(out_path))
-        side = stack.enter_context(whole_file(truth))
+        out = stack.enter_context(atomic_file(out_path))
+        side = stack.enter_context(atomic_file(truth))
         bar = stack.enter_context(
             tqdm(total=len(images), unit="image", desc="simulated narratives", disable=not progress)
         )

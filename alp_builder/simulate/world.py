@@ -28,8 +28,8 @@ from pycocotools import mask as mask_utils
 from tqdm import tqdm
 
 from alp_builder.errors import UsageError
+from alp_builder.files import write_atomic
 from alp_builder.simulate.config import ID_STRIDE, SPLITS, WORLD_VERSION, SceneConfig
-from alp_builder.simulate.files import write_whole
 from alp_builder.simulate.scenes import Scene, draw_scene
 from alp_builder.simulate.vocabulary import CLASSES
 
@@ -120,7 +120,7 @@ def simulate_scenes(
         for count in done:
             bar.update(count)
     things = {split: _write_split(work, split, chunks, config) for split in SPLITS}
-    write_whole(work / "split.json", _json(_split_record()))
+    write_atomic(work / "split.json", _json(_split_record()))
     shutil.rmtree(work / ".chunks")
     work.rename(out_dir)
     return SceneSummary(
@@ -147,7 +147,7 @@ def _claim(work: Path, config: SceneConfig) -> None:
     for split in SPLITS:
         (work / split).mkdir(parents=True)
     (work / ".chunks").mkdir()
-    write_whole(mark, config.fingerprint().encode())
+    write_atomic(mark, config.fingerprint().encode())
 
 
 def _draw_chunk(chunk: _Chunk, config: SceneConfig, work: Path) -> int:
@@ -171,7 +171,7 @@ def _draw_chunk(chunk: _Chunk, config: SceneConfig, work: Path) -> int:
             }
         )
         drawn.annotations += annotations_of(scene, image_id)
-    write_whole(work / ".chunks" / chunk.file, _json(drawn))
+    write_atomic(work / ".chunks" / chunk.file, _json(drawn))
     return chunk.stop - chunk.start
 
 
@@ -236,7 +236,7 @@ def _write_split(work: Path, split: str, chunks: list[_Chunk], config: SceneConf
             for kind in CLASSES
         ],
     }
-    write_whole(work / f"instances_{split}.json", _json(record))
+    write_atomic(work / f"instances_{split}.json", _json(record))
     return len(annotations)
 
 

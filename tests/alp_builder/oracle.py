@@ -99,7 +99,8 @@ def places_of(
     points: list[tuple[float, float, int, int, bool]], distance: float, config: TraceConfig
 ) -> list[Place]:
     """Components of a window's points, in order of their first point."""
-    if not any(slow for *_, slow in points):
+    dwelt = sum(slow for *_, slow in points)
+    if dwelt == 0 or dwelt < config.min_slow_share * len(points):
         points = [(x, y, t, s, True) for x, y, t, s, _ in points]
     runs: list[list[tuple[float, float, int, int]]] = []
     previous = None

@@ -11,7 +11,7 @@ from alp_builder.errors import UsageError
 from alp_builder.files import atomic_file, exclusive, move, sha256_of, write_atomic
 
 
-class Stop(Exception):
+class StopError(Exception):
     pass
 
 
@@ -28,9 +28,10 @@ def test_a_file_appears_when_complete(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "file"
     write_atomic(target, b"old")
-    with pytest.raises(Stop), atomic_file(target) as stream:
-        stream.write(b"new")
-        raise Stop
+    with pytest.raises(StopError):  # noqa: PT012, SIM117
+        with atomic_file(target) as stream:
+            stream.write(b"new")
+            raise StopError
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
 
