@@ -94,7 +94,9 @@ HEADER = """| profile | data | in box % | published | off | several parts % | ar
 
 def main(argv: list[str] | None = None) -> int:
     """Print the table; exit code 1 where a profile is not within the tolerance."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n", maxsplit=1)[0] if __doc__ else ""
+    )
     parser.add_argument("coco", type=Path, nargs="+", help="COCO instance files")
     parser.add_argument("--profile", action="append", help="profiles (default: all)")
     parser.add_argument("--narratives", type=int, default=800, help="narratives of each file")
