@@ -78,8 +78,8 @@ class AlpFilter(msgspec.Struct, frozen=True, kw_only=True):
             & (field("dwell_time") >= self.min_dwell_time)
             & (field("x0") < 1)
             & (field("y0") < 1)
-            & (field("x1") - field("x0") > max(self.min_side, 1e-6))
-            & (field("y1") - field("y0") > max(self.min_side, 1e-6))
+            & (field("x1") - field("x0") >= max(self.min_side, 1e-6))
+            & (field("y1") - field("y0") >= max(self.min_side, 1e-6))
         )
         if self.max_components is not None:
             rows &= field("num_components") <= self.max_components
