@@ -239,18 +239,17 @@ class ImageFinder:
             UsageError: If more than `max_missing` of the images have no file.
         """
         examples: list[str] = []
-        paths: list[str] = []
+        tables: list[StringTable] = []
         with ThreadPoolExecutor(threads) as pool:
             stream = iter(ids)
             while block := list(islice(stream, 4096)):
-                found = pool.map(lambda pair: self.find(*pair), block)
-                for pair, path in zip(block, found, strict=True):
-                    paths.append(path or "")
-                    if path is None and len(examples) < EXAMPLES:
-                        examples.append("/".join(pair))
-        table = StringTable.of(paths)
+                paths = [path or "" for path in pool.map(lambda pair: self.find(*pair), block)]
+                tables.append(StringTable.of(paths))
+                missing = (pair for pair, path in zip(block, paths, strict=True) if not path)
+                examples += ["/".join(pair) for pair in islice(missing, EXAMPLES - len(examples))]
+        table = StringTable.joined(tables)
         present = np.diff(table.offsets) > 0
-        report = ImageReport(len(paths), int((~present).sum()), examples)
+        report = ImageReport(len(table), int((~present).sum()), examples)
         if report.missing > self.max_missing * max(1, report.total):
             where = ", ".join(f"{name}={root.root}" for name, root in self._roots.items())
             raise UsageError(
