@@ -34,6 +34,9 @@ MIN_TOKEN_SIMILARITY = 0.6
 """Least `difflib` ratio of two tokens that are taken for spellings of one word ("gray", "grey": 0.75)."""
 
 _MAX_SIMILAR_PAIRS = 10_000  # bounds the work a hostile caption can cause
+_MAX_TOKEN_PAIRS = (
+    2**22
+)  # and its memory: 2,000 words by 2,000; longer ones must agree letter by letter
 _TOKEN = re.compile(r"[^\W_]+")
 
 
@@ -106,7 +109,7 @@ def _align_letters(
     return start, end, exact
 
 
-def _letters(texts: list[str]) -> tuple[npt.NDArray[np.uint32], Ints, Ints]:
+def _letters(texts: list[str]) -> tuple[npt.NDArray[np.unsignedinteger], Ints, Ints]:
     """Letters and digits of texts, lower-cased.
 
     Returns:
@@ -116,11 +119,15 @@ def _letters(texts: list[str]) -> tuple[npt.NDArray[np.uint32], Ints, Ints]:
     lowered = joined.lower()
     if len(lowered) != len(joined):  # a few letters lower to two code points, such as "İ"
         lowered = "".join(low if len(low := char.lower()) == 1 else char for char in joined)
-    codes = np.frombuffer(lowered.encode("utf-32-le", "surrogatepass"), np.uint32)
-    keep = _ASCII_LETTER[np.minimum(codes, 127)]
-    for foreign in np.flatnonzero(codes > 127).tolist():
-        keep[foreign] = lowered[foreign].isalnum()
-    offsets = offsets_of([len(text) for text in texts])
+    if lowered.isascii():
+        codes = np.frombuffer(lowered.encode(), np.uint8)
+        keep = _ASCII_LETTER[codes]
+    else:
+        codes = np.frombuffer(lowered.encode("utf-32-le", "surrogatepass"), np.uint32)
+        keep = _ASCII_LETTER[np.minimum(codes, 127)]
+        for foreign in np.flatnonzero(codes > 127).tolist():
+            keep[foreign] = lowered[foreign].isalnum()
+    offsets = offsets_of(np.fromiter(map(len, texts), np.int64, len(texts)))
     position = np.flatnonzero(keep)
     counts = np.diff(np.searchsorted(position, offsets))
     return codes[position], position - np.repeat(offsets[:-1], counts), counts
@@ -144,6 +151,8 @@ def _align_inexact(caption: str, utterances: list[str], start: Ints) -> Ints:
     spoken = [
         (token, index) for index, text in enumerate(utterances) for token in _TOKEN.findall(text)
     ]
+    if len(found) * len(spoken) > _MAX_TOKEN_PAIRS:
+        return places
     pairs = align_tokens([token.lower() for token, *_ in found], [t.lower() for t, _ in spoken])
     for caption_token, spoken_token in pairs:
         _, first_char, last_char = found[caption_token]
@@ -163,6 +172,21 @@ def align_tokens(left: list[str], right: list[str]) -> list[tuple[int, int]]:
     Returns:
         Index pairs of aligned tokens, both indices increasing. Work is O(A B) in array operations.
     """
+    # What the sequences share at either end aligns as it stands; that leaves little in most captions.
+    shorter = min(len(left), len(right))
+    head = next((i for i in range(shorter) if left[i] != right[i]), shorter)
+    rest = shorter - head
+    tail = next((i for i in range(rest) if left[-1 - i] != right[-1 - i]), rest)
+    middle = _align_middle(left[head : len(left) - tail], right[head : len(right) - tail])
+    pairs = [(i, i) for i in range(head)]
+    pairs += [(head + i, head + j) for i, j in middle]
+    return pairs + [(len(left) - i, len(right) - i) for i in range(tail, 0, -1)]
+
+
+def _align_middle(left: list[str], right: list[str]) -> list[tuple[int, int]]:
+    """Wagner and Fischer's table, a row at a time, and the way back through it."""
+    if not left or not right:
+        return []
     substitution = _substitution_costs(left, right)
     rows, columns = substitution.shape
     cost = np.empty((rows + 1, columns + 1), np.int32)

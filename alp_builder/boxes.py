@@ -88,6 +88,7 @@ def make_boxes(
     """Turns the components of each window into boxes, the main one first.
 
     The main component is where the pointer dwelt longest; then the one with more points, then the earlier.
+    One that lies outside the image altogether comes last, however long the pointer was there.
     Nothing is filtered here except the components a phrase may not have.
 
     Args:
@@ -103,7 +104,7 @@ def make_boxes(
     sizes = np.bincount(
         components.component[components.component >= 0], minlength=len(components.window)
     )
-    order, rank = _ranked(components, sizes)
+    order, rank = _ranked(components, sizes, points)
     if config.rule == "tight":
         filled = np.flatnonzero(np.diff(points.offsets) > 0)
         groups = PointGroups(points.offsets, np.arange(points.offsets[-1]))
@@ -121,8 +122,9 @@ def make_boxes(
     x, y = points.x[groups.index], points.y[groups.index]
     tight = config.rule == "tight"
     percentile, margin = (0.0, 0.0) if tight else (config.percentile, config.margin)
-    left, right = _side(x, groups.offsets, percentile, margin, config.min_side)
-    top, bottom = _side(y, groups.offsets, percentile, margin, config.min_side)
+    ordered_x, ordered_y = _ordered(x, groups.offsets), _ordered(y, groups.offsets)
+    left, right = _side(ordered_x, groups.offsets, percentile, margin, config.min_side)
+    top, bottom = _side(ordered_y, groups.offsets, percentile, margin, config.min_side)
     inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
     gap, traced = _gaps(windows, points)
     dwell: Floats = components.dwell / MICROSECONDS
@@ -171,9 +173,12 @@ def octagon_area(x: Floats, y: Floats, offsets: Ints) -> Floats:
     return np.maximum(area, 0.0)
 
 
-def _ranked(components: Components, sizes: Ints) -> tuple[Ints, Ints]:
+def _ranked(components: Components, sizes: Ints, points: WindowPoints) -> tuple[Ints, Ints]:
     """Components by window and then by dwell, points, time; and each one's rank in its window."""
-    order = np.lexsort((-sizes, -components.dwell, components.window))
+    slow = components.component >= 0
+    inside = slow & (points.x >= 0) & (points.x <= 1) & (points.y >= 0) & (points.y <= 1)
+    visible = np.bincount(components.component[inside], minlength=len(sizes)) > 0
+    order = np.lexsort((-sizes, -components.dwell, ~visible, components.window))
     window = components.window[order]
     first = np.searchsorted(window, window, "left")
     return order, np.arange(len(order)) - first
@@ -187,11 +192,17 @@ def _take(groups: PointGroups, chosen: Ints) -> PointGroups:
     return PointGroups(offsets, groups.index[np.arange(offsets[-1]) + shift])
 
 
-def _percentiles(values: Floats, offsets: Ints, percentile: float) -> tuple[Floats, Floats]:
+def _ordered(values: Floats, offsets: Ints) -> Ints:
+    """The values of each group in increasing order, as integers on the grid, shape (offsets[-1],)."""
+    keys = ((values + (_ORIGIN + 0.5 / _GRID)) * _GRID).astype(np.int64)
+    keys |= group_of(offsets) << _KEY_BITS
+    keys.sort()
+    keys &= (1 << _KEY_BITS) - 1
+    return keys
+
+
+def _percentiles(ordered: Ints, offsets: Ints, percentile: float) -> tuple[Floats, Floats]:
     """Lower and upper percentile of each non-empty group, interpolated linearly; each (B,)."""
-    quantised = np.rint((values + _ORIGIN) * _GRID).astype(np.int64)
-    owner = group_of(offsets)
-    ordered = np.sort((owner << _KEY_BITS) | quantised) & ((1 << _KEY_BITS) - 1)
     last = np.diff(offsets) - 1
     ends = []
     for fraction in (percentile / 100, 1 - percentile / 100):
@@ -204,10 +215,10 @@ def _percentiles(values: Floats, offsets: Ints, percentile: float) -> tuple[Floa
 
 
 def _side(
-    values: Floats, offsets: Ints, percentile: float, margin: float, min_side: float
+    ordered: Ints, offsets: Ints, percentile: float, margin: float, min_side: float
 ) -> tuple[Floats, Floats]:
     """Extent of each group along one axis, inside [0, 1]; short ones grow round their centre; each (B,)."""
-    low, high = _percentiles(values, offsets, percentile)
+    low, high = _percentiles(ordered, offsets, percentile)
     low, high = np.clip(low - margin, 0, 1), np.clip(high + margin, 0, 1)
     half = np.maximum(high - low, min_side) / 2
     centre = np.clip((low + high) / 2, half, 1 - half)
@@ -218,11 +229,11 @@ def _side(
 def _tight(points: WindowPoints) -> Floats:
     """Smallest box round all points of each window, clipped to the image, (F, 4); zeros where none."""
     sides = [
-        segment_reduce(ufunc, np.clip(values, 0, 1), points.offsets, 0.0)
+        segment_reduce(ufunc, values, points.offsets, 0.0)
         for ufunc in (np.minimum, np.maximum)
         for values in (points.x, points.y)
     ]
-    return np.stack(sides, 1)
+    return np.clip(np.stack(sides, 1), 0, 1)
 
 
 def _gaps(windows: Windows, points: WindowPoints) -> tuple[Floats, Floats]:

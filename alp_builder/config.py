@@ -19,10 +19,13 @@ from msgspec import Meta
 
 from alp_builder.errors import UsageError
 
-Positive = Annotated[float, Meta(gt=0)]
-NonNegative = Annotated[float, Meta(ge=0)]
+# Every number has both bounds, so that neither infinity nor what overflows an int64 passes.
+_LARGEST = 1e6
+Positive = Annotated[float, Meta(gt=0, le=_LARGEST)]
+NonNegative = Annotated[float, Meta(ge=0, le=_LARGEST)]
+Signed = Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=2**40)]
 
 
 class InputConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,7 +34,9 @@ class InputConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     Attributes:
         max_record_bytes: Longest line, in bytes. Real ones have about 35,000.
         max_points: Most trace points of a record. Real ones have 400 to 900.
-        max_caption_chars: Longest caption, in characters. Real ones have about 150.
+        max_caption_chars: Longest caption, in characters, and most characters of all its timed words
+            together. Real ones have about 150.
+        max_word_chars: Longest stretch of a caption without white space, in characters.
         max_time: Latest time in a recording, in seconds.
         coordinate_margin: How far a point may lie outside the image, in image sizes. Real ones stay
             within a narrow band; pixels in place of fractions are far outside it.
@@ -41,6 +46,7 @@ class InputConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     max_record_bytes: Count = 16 * 2**20
     max_points: Count = 200_000
     max_caption_chars: Count = 20_000
+    max_word_chars: Count = 500
     max_time: Annotated[float, Meta(gt=0, le=1e6)] = 14_400.0
     coordinate_margin: Annotated[float, Meta(ge=0, le=100)] = 1.0
     max_inflation: Count = 200
@@ -75,7 +81,7 @@ class WindowConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """
 
     end: Literal["next_word", "utterance"] = "next_word"
-    lag: float = 0.0
+    lag: Signed = 0.0
 
 
 class TraceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,7 +89,7 @@ class TraceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     Attributes:
         max_gap: Longest pause between two points of one component, in seconds.
-        speed_half_width: Speed is net displacement over this long before and after a point, in
+        speed_half_width: Speed is net displacement over about this long before and after a point, in
             seconds, so that scribbling on a thing counts as slow and crossing the image as fast.
         travel_speed: Net speed from which the pointer is taken to travel, in image sizes a second.
         rest_distance: A pause that ends within this distance of where it began was a rest, in image
@@ -137,7 +143,7 @@ class ShardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         compression_level: Level of zstd.
     """
 
-    chunk_bytes: Count = 8 * 2**20
+    chunk_bytes: Count = 4 * 2**20
     rows_per_shard: Count = 200_000
     row_group_rows: Count = 65_536
     compression_level: Annotated[int, Meta(ge=1, le=22)] = 3

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
 from typing import Protocol
 
@@ -65,7 +67,9 @@ def run_local(
         try:
             while True:
                 for task in islice(queue, workers * _AHEAD - len(waiting)):
-                    waiting[pool.submit(_work, task)] = task
+                    with _interrupts_held():
+                        future = pool.submit(_work, task)
+                    waiting[future] = task
                 if not waiting:
                     return
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
@@ -77,6 +81,19 @@ def run_local(
             ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Holds Ctrl-C back while processes start, which inherit that: it is this process's to stop them.
+
+    A terminal sends it to all of them at once, and each would end with a traceback of its own.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _worker: tuple[AlpExtractor, BuildConfig] | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +47,12 @@ class PhraseTable:
 
     def column(self, name: str) -> npt.NDArray[np.int64]:
         """An integer or boolean attribute of all phrases as int64 (F,)."""
-        return np.array([getattr(phrase, name) for phrase in self.phrases], np.int64)
+        return np.array(list(map(attrgetter(name), self.phrases)), np.int64)
+
+    def take(self, chosen: Bools) -> PhraseTable:
+        """The phrases where `chosen`, bool (F,), is set."""
+        phrases = [self.phrases[index] for index in np.flatnonzero(chosen).tolist()]
+        return PhraseTable(self.narrative[chosen], self.index[chosen], phrases)
 
 
 class AlpExtractor:
@@ -76,7 +82,7 @@ class AlpExtractor:
     def locate(
         self, batch: NarrativeBatch, phrases: Sequence[list[Phrase]]
     ) -> tuple[pa.Table, Counter[str]]:
-        """The second half of `extract`: from phrases at hand to ALPs, arrays only.
+        """The second half of `extract`: from phrases at hand to rows.
 
         Args:
             batch: N narratives.
@@ -85,31 +91,10 @@ class AlpExtractor:
         Returns:
             As `extract`.
         """
-        counts: Counter[str] = Counter()
-        table = _things(phrases, counts)
-        narrative = table.narrative
-        alignment = align_utterances(batch)
-        start, end = table.column("char_start"), table.column("char_end")
-        windows = phrase_windows(batch, alignment, narrative, start, end, self.config.window)
-        usable = windows.timed & windows.ordered
-        counts[DROPPED + "no_timed_words"] += int((~windows.timed).sum())
-        counts[DROPPED + "times_out_of_order"] += int((windows.timed & ~windows.ordered).sum())
-        table = PhraseTable(
-            narrative[usable],
-            table.index[usable],
-            [table.phrases[i] for i in np.flatnonzero(usable)],
-        )
-        windows = windows.take(usable)
-        points = gather_points(
-            batch, table.narrative, windows.start, windows.end, self.config.trace
-        )
-        is_plural = table.column("is_plural") > 0
-        components = find_components(points, is_plural, self.config.trace)
-        most = np.where(is_plural, self.config.boxes.plural_components, 1)
-        boxes = make_boxes(windows, points, components, most, self.config.boxes)
-        score = quality_score(boxes)
-        keep = self._filter(boxes, score, len(table.phrases), counts)
-        rows = _rows(batch, table, windows, boxes, score, points, keep, self.config.with_traces)
+        located = locate_boxes(batch, phrases, self.config)
+        counts = located.counts
+        keep = self._filter(located.boxes, located.score, len(located.table.phrases), counts)
+        rows = _rows(batch, located, keep, self.config.with_traces)
         counts["alps"] += rows.num_rows
         return rows, counts
 
@@ -126,6 +111,58 @@ class AlpExtractor:
             lost = flags & (boxes.rank == 0) & ~alive[boxes.window]
             counts[DROPPED + name] += int(lost.sum())
         return keep
+
+
+@dataclass(frozen=True)
+class Located:
+    """F phrases with windows and B boxes, before boxes are filtered.
+
+    Attributes:
+        table: The phrases that have a window.
+        windows: Their windows.
+        points: Trace points of the windows.
+        boxes: Boxes of the windows.
+        score: float64 (B,), quality of the boxes.
+        counts: Phrases found, and those that have no window by reason.
+    """
+
+    table: PhraseTable
+    windows: Windows
+    points: WindowPoints
+    boxes: Boxes
+    score: Floats
+    counts: Counter[str]
+
+
+def locate_boxes(
+    batch: NarrativeBatch, phrases: Sequence[list[Phrase]], config: BuildConfig
+) -> Located:
+    """Alignment, windows, points, components, boxes and scores of a batch, arrays throughout.
+
+    Args:
+        batch: N narratives.
+        phrases: The phrases of each of them.
+        config: All choices.
+
+    Returns:
+        Everything but the rows.
+    """
+    counts: Counter[str] = Counter()
+    table = _things(phrases, counts)
+    alignment = align_utterances(batch)
+    start, end = table.column("char_start"), table.column("char_end")
+    windows = phrase_windows(batch, alignment, table.narrative, start, end, config.window)
+    usable = windows.timed & windows.ordered
+    counts[DROPPED + "no_timed_words"] += int((~windows.timed).sum())
+    counts[DROPPED + "times_out_of_order"] += int((windows.timed & ~windows.ordered).sum())
+    if not usable.all():
+        table, windows = table.take(usable), windows.take(usable)
+    points = gather_points(batch, table.narrative, windows.start, windows.end, config.trace)
+    is_plural = table.column("is_plural") > 0
+    components = find_components(points, is_plural, config.trace)
+    most = np.where(is_plural, config.boxes.plural_components, 1)
+    boxes = make_boxes(windows, points, components, most, config.boxes)
+    return Located(table, windows, points, boxes, quality_score(boxes), counts)
 
 
 def _things(phrases: Sequence[list[Phrase]], counts: Counter[str]) -> PhraseTable:
@@ -145,17 +182,9 @@ def _things(phrases: Sequence[list[Phrase]], counts: Counter[str]) -> PhraseTabl
     return PhraseTable(np.array(narratives, np.int64), np.array(indices, np.int64), kept)
 
 
-def _rows(
-    batch: NarrativeBatch,
-    table: PhraseTable,
-    windows: Windows,
-    boxes: Boxes,
-    score: Floats,
-    points: WindowPoints,
-    keep: Bools,
-    with_traces: bool,
-) -> pa.Table:
+def _rows(batch: NarrativeBatch, located: Located, keep: Bools, with_traces: bool) -> pa.Table:
     """Arrow rows of the boxes that stay, in the order of narratives, phrases and components."""
+    table, boxes, score = located.table, located.boxes, located.score
     kept = np.flatnonzero(keep)
     window = boxes.window[kept]
     rank = boxes.rank[kept]
@@ -183,8 +212,8 @@ def _rows(
         "component_index": rank.astype(np.int32),
         "char_start": np.array([phrase.char_start for phrase in phrases], np.int32),
         "char_end": np.array([phrase.char_end for phrase in phrases], np.int32),
-        "t_start": _seconds(windows.start[window]),
-        "t_end": _seconds(windows.end[window]),
+        "t_start": _seconds(located.windows.start[window]),
+        "t_end": _seconds(located.windows.end[window]),
         **box,
         **tight,
         "num_points": boxes.num_points[kept].astype(np.int32),
@@ -197,7 +226,7 @@ def _rows(
         "score": score[kept].astype(np.float32),
     }
     if with_traces:
-        columns |= _traces(points, boxes, kept)
+        columns |= _traces(located.points, boxes, kept)
     schema = arrow_schema(("core", "traces") if with_traces else ("core",))
     arrays = [pa.array(columns[name], schema.field(name).type) for name in schema.names]
     return pa.Table.from_arrays(arrays, schema=schema)

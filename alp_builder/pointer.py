@@ -21,11 +21,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alp_builder.arrays import Bools, Floats, Ints, group_of, offsets_of, ranges, segment_any
+from alp_builder.arrays import (
+    Bools,
+    Floats,
+    Ints,
+    group_of,
+    offsets_of,
+    ranges,
+    segment_any,
+    segment_reduce,
+)
 from alp_builder.config import TraceConfig
 from alp_builder.narratives import MICROSECONDS, NarrativeBatch
 from alp_builder.windows import time_keys
 
+_MAX_COPIES = 32  # windows of a narrative hold its points at most this often; bounds their memory
 _MAX_NEIGHBOURS = 64  # later runs a run is compared with; bounds the work a hostile trace can cause
 
 
@@ -39,7 +49,7 @@ class WindowPoints:
         y: float64 (G,), fractions of the image's height.
         t: int64 (G,), microseconds.
         segment: int64 (G,), trace segment.
-        speed: float64 (G,), net speed in image sizes a second.
+        slow: bool (G,), whether the pointer dwells there rather than travels.
     """
 
     offsets: Ints
@@ -47,7 +57,7 @@ class WindowPoints:
     y: Floats
     t: Ints
     segment: Ints
-    speed: Floats
+    slow: Bools
 
 
 @dataclass(frozen=True)
@@ -59,13 +69,11 @@ class Components:
             with the window, and within a window with the time of the component's first point.
         window: int64 (K,), the window of each component.
         dwell: int64 (K,), time dwelt there, microseconds.
-        dwelling: bool (G,), which points are slow.
     """
 
     component: Ints
     window: Ints
     dwell: Ints
-    dwelling: Bools
 
 
 def gather_points(
@@ -84,15 +92,22 @@ def gather_points(
         config: Limits on pauses, and the time over which speed is taken.
 
     Returns:
-        The points of each window.
+        The points of each window. Where the windows of a narrative overlap so much that they would hold
+        its points over 32 times, as only broken times do, all of them are empty.
     """
     keys = time_keys(group_of(batch.point_offsets), batch.t)
     first = np.searchsorted(keys, time_keys(narrative, start), "left")
     last = np.searchsorted(keys, time_keys(narrative, end), "right")
     last = np.maximum(last, first)
+    held = np.zeros(len(batch), np.int64)
+    np.add.at(held, narrative, last - first)
+    broken = (held > _MAX_COPIES * np.diff(batch.point_offsets))[narrative]
+    last = np.where(broken, first, last)
     before, weight_before, has_before = _interpolation(batch, narrative, first, start, config)
     after, weight_after, has_after = _interpolation(batch, narrative, last, end, config)
     has_after &= end > start  # a window of no length has one end, not two
+    has_before &= ~broken
+    has_after &= ~broken
 
     # Rows to gather: [interpolated start], the points inside, [interpolated end].
     inside = last - first
@@ -109,9 +124,7 @@ def gather_points(
         left, right, share = index[ends], index[ends] + 1, weight[ends]
         x[ends] += share * (batch.x[right] - batch.x[left])
         y[ends] += share * (batch.y[right] - batch.y[left])
-    return WindowPoints(
-        offsets, x, y, t, batch.segment[index], _net_speed(batch, keys, index, config)
-    )
+    return WindowPoints(offsets, x, y, t, batch.segment[index], _is_slow(batch, config)[index])
 
 
 def _interpolation(
@@ -138,30 +151,37 @@ def _interpolation(
     return left, np.where(known, weight, 0.0), known
 
 
-def _net_speed(batch: NarrativeBatch, keys: Ints, index: Ints, config: TraceConfig) -> Floats:
-    """Net displacement a second round each of the points `index`, within their segments, shape (G,).
+def _is_slow(batch: NarrativeBatch, config: TraceConfig) -> Bools:
+    """Whether the net speed at each point is at most the travel speed, shape (P,).
 
-    It is taken between the outermost points within the configured time before and after, so a point that
-    nothing follows or precedes for that long is at rest.
+    A **stroke** is a stretch of a segment without a pause longer than the configured half width. Net
+    displacement is taken between the points k before and k after within the stroke, where k samples last
+    about the half width at the rate the narrative was sampled while the pointer moved. A point alone in its
+    stroke is at rest. (A binary search for the times themselves takes as long as all the rest of a box.)
 
     Args:
         batch: Narratives with P points.
-        keys: int64 (P,), time keys of the points.
-        index: int64 (G,), points of the batch.
-        config: The time over which speed is taken.
+        config: The time over which speed is taken, and the travel speed.
     """
-    if not len(index):
-        return np.zeros(0)
+    count = len(batch.t)
     half = round(config.speed_half_width * MICROSECONDS)
-    bounds = np.searchsorted(batch.segment, np.arange(batch.segment[-1] + 2))
-    segment, moment = batch.segment[index], keys[index]
-    left = np.maximum(np.searchsorted(keys, moment - half, "left"), bounds[segment])
-    right = np.minimum(np.searchsorted(keys, moment + half, "right"), bounds[segment + 1]) - 1
-    seconds = (batch.t[right] - batch.t[left]) / MICROSECONDS
+    steps = np.zeros(count, np.int64)
+    steps[1:] = batch.t[1:] - batch.t[:-1]
+    moving = np.zeros(count, np.bool_)
+    moving[1:] = (steps[1:] <= half) & (batch.segment[1:] == batch.segment[:-1])
+    samples = segment_reduce(np.add, moving.astype(np.int64), batch.point_offsets, 0)
+    time = segment_reduce(np.add, steps * moving, batch.point_offsets, 0)
+    k = np.maximum(np.rint(half * samples / np.maximum(time, 1)), 1).astype(np.int64)
+    k = np.repeat(np.minimum(k, count), np.diff(batch.point_offsets))
+    starts = np.flatnonzero(~moving)
+    sizes = np.diff(starts, append=count)
+    here = np.arange(count)
+    left = np.maximum(here - k, np.repeat(starts, sizes))
+    right = np.minimum(here + k, np.repeat(starts + (sizes - 1), sizes))
     dx, dy = batch.x[right] - batch.x[left], batch.y[right] - batch.y[left]
-    speed = np.zeros(len(index), np.float64)
-    np.divide(np.sqrt(dx * dx + dy * dy), seconds, out=speed, where=seconds > 0)
-    return speed
+    reach = (batch.t[right] - batch.t[left]) * (config.travel_speed / MICROSECONDS)
+    slow: Bools = dx * dx + dy * dy <= reach * reach
+    return slow
 
 
 def find_components(points: WindowPoints, is_plural: Bools, config: TraceConfig) -> Components:
@@ -178,9 +198,7 @@ def find_components(points: WindowPoints, is_plural: Bools, config: TraceConfig)
         The components of each window.
     """
     window = group_of(points.offsets)
-    slow = points.speed <= config.travel_speed
-    slow |= ~segment_any(slow, points.offsets)[window]
-    kept = np.flatnonzero(slow)
+    kept = np.flatnonzero(points.slow | ~segment_any(points.slow, points.offsets)[window])
     x, y, t, owner = points.x[kept], points.y[kept], points.t[kept], window[kept]
 
     # Runs: slow points that follow each other with neither travel, pause nor edge between.
@@ -191,13 +209,14 @@ def find_components(points: WindowPoints, is_plural: Bools, config: TraceConfig)
         same[1:] = (np.diff(kept) == 1) & (np.diff(owner) == 0) & ~pause & ~edge
     run = np.cumsum(~same) - 1
     distance = np.where(is_plural, config.plural_merge_distance, config.merge_distance)
-    label = _join_near(x, y, run, owner, distance)[run]
+    label = _join_near(x, y, run, owner, distance)
 
     # Number components by window and first point: a component's label is its first run.
-    _, number = np.unique(label, return_inverse=True)
-    component = np.full(len(slow), -1, np.int64)
+    is_first = label == np.arange(len(label))
+    number = (np.cumsum(is_first) - 1)[label][run]
+    component = np.full(len(window), -1, np.int64)
     component[kept] = number
-    count = int(number.max()) + 1 if len(number) else 0
+    count = int(is_first.sum())
     window_of = np.zeros(count, np.int64)
     window_of[number] = owner
 
@@ -205,7 +224,7 @@ def find_components(points: WindowPoints, is_plural: Bools, config: TraceConfig)
     rests = (np.diff(number) == 0) & (np.diff(points.segment[kept]) == 0) & (np.diff(owner) == 0)
     dwell = np.zeros(count, np.int64)
     np.add.at(dwell, number[1:][rests], np.diff(t)[rests])
-    return Components(component, window_of, dwell, slow)
+    return Components(component, window_of, dwell)
 
 
 def _join_near(x: Floats, y: Floats, run: Ints, owner: Ints, distance: Floats) -> Ints:
@@ -229,9 +248,7 @@ def _join_near(x: Floats, y: Floats, run: Ints, owner: Ints, distance: Floats) -
     window = owner[starts]
     label = np.arange(len(starts))
     # Pairs of runs of a window; a window has a handful of them.
-    group_sizes = np.unique(window, return_counts=True)[1]
-    group_offsets = offsets_of(group_sizes)
-    later = np.repeat(group_offsets[1:], group_sizes) - np.arange(len(starts)) - 1
+    later = np.cumsum(np.bincount(window))[window] - np.arange(len(starts)) - 1
     later = np.minimum(later, _MAX_NEIGHBOURS)
     a = np.repeat(np.arange(len(starts)), later)
     b = ranges(np.arange(len(starts)) + 1, later)

@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import msgspec
@@ -128,19 +129,24 @@ def summary_lines(summary: BuildSummary) -> list[str]:
         lines.append(f"narratives/s       {summary.built / summary.seconds:>10,.0f}")
     if summary.reused_chunks:
         lines.append(f"went on from an interrupted build: {summary.reused_chunks} chunks were done")
-    folder = str(summary.folder)
     lines += [
         "",
-        f"shards: {folder} ({len(summary.shards)} files, {sum(s.size for s in summary.shards):,} bytes)",
+        f"shards: {summary.folder} ({len(summary.shards)} files, {sum(s.size for s in summary.shards):,} bytes)",
     ]
     if bad:
         lines.append(f"set aside: {summary.folder / META_FOLDER / QUARANTINE}")
-    lines.append(f"open:   python -c {shlex.quote(_opening_line(folder))}")
+    lines.append(f"open:   {_opening_command(str(summary.folder))}")
     return lines
 
 
-def _opening_line(folder: str) -> str:
-    return f"import pandas as pd; print(pd.read_parquet({folder!r}))"
+def _opening_command(folder: str) -> str:
+    """The command that opens the data set in pandas with the Python that runs now."""
+    python = Path(sys.executable)
+    if python.is_relative_to(Path.cwd()):
+        python = python.relative_to(Path.cwd())
+    code = f"import pandas as pd; print(pd.read_parquet({folder!r}))"
+    plain = re.fullmatch(r"[\w./=-]+", folder)  # then double quotes serve, and read better
+    return f'{python} -c "{code}"' if plain else f"{python} -c {shlex.quote(code)}"
 
 
 def _figures(summary: BuildSummary) -> dict[str, object]:
