@@ -9,7 +9,9 @@
 * `eval_vs_pycocotools`: time of pycocotools over ours for the same truth and predictions, loading
   included.
 
-    python -m pipelines.bench_loader --images DIR --annotations FILE --json out.json
+    python -m pipelines.bench_loader [--images DIR --annotations FILE] --json out.json
+
+Without images of your own, scenes of the simulated world are drawn.
 """
 
 from __future__ import annotations
@@ -30,10 +32,12 @@ import numpy as np
 from pycocotools import mask as mask_utils
 
 from alp_builder.errors import AlpError
+from alp_builder.simulate.config import SceneConfig
+from alp_builder.simulate.world import simulate_scenes
 from pipelines.synthetic_shards import ROWS_PER_SHARD, random_tables, write_data_set
 from trainer.data.alps import AlpDataset
 from trainer.data.augment import AugmentConfig
-from trainer.data.cocofile import read_coco
+from trainer.data.cocofile import Rle, read_coco
 from trainer.data.images import ImageFinder
 from trainer.data.items import MaskMapper
 from trainer.data.loaders import TrainSource, build_train_loader
@@ -43,6 +47,13 @@ from trainer.evaluation.predictions import write_json
 
 READS = 20_000
 """Images read at random when memory is measured."""
+
+
+def simulated_images(folder: Path, scenes: int = 96) -> tuple[Path, Path]:
+    """Draw scenes of the simulated world, of the size of photographs; images and annotations."""
+    config = SceneConfig(train=scenes, val=0, test=0, image_size=512)
+    simulate_scenes(config, folder, progress=False)
+    return folder / "train", folder / "instances_train.json"
 
 
 def bench_loaders(
@@ -93,7 +104,8 @@ def _ours(
 ) -> Iterator[Any]:
     names = [category.name for category in read_coco(annotations).categories]
     masks = MaskDataset(annotations, images, names, cache=cache)
-    source = TrainSource(masks, MaskMapper(config), batch)
+    mapper = MaskMapper(config, bitmaps=_has_bitmaps(annotations))
+    source = TrainSource(masks, mapper, batch)
     return iter(build_train_loader(masks=source, num_workers=workers))
 
 
@@ -111,11 +123,18 @@ def _stock(
         augmentations=[resize, T.RandomFlip()],
         image_format="BGR",
         use_instance_mask=True,
+        instance_mask_format="bitmask" if _has_bitmaps(annotations) else "polygon",
     )
     loader = build_detection_train_loader(
         records, mapper=mapper, total_batch_size=batch, num_workers=workers
     )
     return iter(loader)
+
+
+def _has_bitmaps(annotations: Path) -> bool:
+    """Whether instances other than crowds are run lengths, which detectron2 takes as bitmaps only."""
+    found = read_coco(annotations).annotations
+    return any(isinstance(a.segmentation, Rle) and not a.iscrowd for a in found)
 
 
 class _Assumed(ImageFinder):
@@ -229,10 +248,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     figures: dict[str, Any] = {}
     try:
-        if given.images and given.annotations:
+        with tempfile.TemporaryDirectory() as place:
+            if given.images is None or given.annotations is None:
+                sys.stdout.write("no --images and --annotations: scenes of the simulated world\n")
+                given.images, given.annotations = simulated_images(Path(place) / "world")
             speed = bench_loaders(given.images, given.annotations)
-            sys.stdout.write(f"images/s: {_shown(speed)}\n")
-            figures["loader_vs_detectron2"] = speed["ratio"]
+        sys.stdout.write(f"images/s: {_shown(speed)}\n")
+        figures["loader_vs_detectron2"] = speed["ratio"]
         memory = bench_memory(given.alps)
         for alps, found in memory.items():
             sys.stdout.write(f"{alps:,} ALPs: {_shown(found)}\n")
