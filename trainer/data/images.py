@@ -7,9 +7,10 @@
 | flickr30k | `flickr30k...`, `flick30k...` | `flickr30k-images/ID.jpg`, `ID.jpg` |
 | ade20k | `ade20k...` | `images/training/ID.jpg` or `images/validation/ID.jpg`, `ID.jpg` |
 | simulated_world | `simulated_world_SPLIT` | `SPLIT/N.jpg`, `SPLIT/N.png`; N in nine digits |
+| any other | a root given by its exact name | as open_images |
 
-Letter case of `dataset_id` does not matter. For anything else, or in place of a rule, a CSV file
-with the columns `dataset_id, image_id, file_name` names the files below its root.
+Letter case of `dataset_id` does not matter. In place of a rule, a CSV file with the columns
+`dataset_id, image_id, file_name` names the files below its root.
 
 Ids come from shards that anybody may have written, so they are hostile: an id or file name that is
 absolute, has a `..` part, or leads through a symbolic link out of the root is refused as missing.
