@@ -155,7 +155,7 @@ def memory_of_opening(folder: Path, cache: Path) -> dict[str, float]:
         `anonymous_mb`, growth of memory of its own; `mapped_mb`, size of the mapped files; `alps`.
     """
     before = _anonymous_mb()
-    alps = AlpDataset.open(folder, _Assumed(), cache=cache)
+    alps = AlpDataset.open(folder, _Assumed(), cache=cache, shapes=False)
     rng = np.random.default_rng(0)
     boxes = sum(len(alps[int(index)].boxes) for index in rng.integers(len(alps), size=READS))
     assert boxes >= READS
