@@ -164,7 +164,7 @@ class _Build:
         done = self._finished(plan)
         if done is not None:
             return done
-        notes = self._adopt_work(plan)
+        notes = self._adopt_work(plan) + _nesting_notes(self.folder)
         todo = [chunk for chunk in plan.chunks if not self._chunk_path(chunk.number).exists()]
         before = self._counts(plan, todo)
         self._map(plan, paths, todo, before["narratives"])
@@ -421,3 +421,13 @@ def _state(path: Path, scanned: ScannedInput) -> tuple[int, int]:
             f"{scanned.location}: cannot be read any more ({error.strerror})"
         ) from error
     return stat.st_size, stat.st_mtime_ns
+
+
+def _nesting_notes(folder: Path) -> list[str]:
+    """Says so if the folder lies inside another data set: readers of that one would find these shards too."""
+    outer = next((p for p in folder.resolve().parents if manifest_path(p).is_file()), None)
+    if outer is None:
+        return []
+    return [
+        f"{folder} lies inside the data set {outer}: `pd.read_parquet` of that folder reads both"
+    ]

@@ -116,7 +116,7 @@ class TestLocalise:
         packed = pack(DATA)
         file = tmp_path / ("x.gz" if pack is gzip.compress else "x.zst")
         file.write_bytes(packed[: int(len(packed) * kept)])
-        with pytest.raises(BadDataError, match="[Tt]runcated"):
+        with pytest.raises(BadDataError, match=r"[Tt]runcated"):
             localise(_source(file), tmp_path / "copies", 200)
         assert not list((tmp_path / "copies").glob("*"))
 
