@@ -305,8 +305,7 @@ class _Build:
 
     def _merge(self, plan: Plan, counts: Counter[str]) -> list[ShardInfo]:
         """Step 3. Adds to the counts what was found twice."""
-        groups = ("core", "traces") if self.config.with_traces else ("core",)
-        schema = arrow_schema(groups)
+        schema = arrow_schema(self.config.groups)
         shards: list[ShardInfo] = []
         jobs: list[tuple[str, list[int], int, int]] = []
         for split in sorted({entry.split for entry in plan.inputs}):
@@ -377,7 +376,7 @@ class _Build:
         self.checkpoint("quarantine written")
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
-            groups=["core", "traces"] if self.config.with_traces else ["core"],
+            groups=list(self.config.groups),
             fingerprint=joint_fingerprint(plan.fingerprint),
             config=deciding_config(self.config),
             versions=versions(self.config.phrases.spacy_model),

@@ -11,12 +11,14 @@ for areas.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from alp_builder.calibration import Calibration
 from alp_builder.errors import UsageError
 
 # Every number has both bounds, so that neither infinity nor what overflows an int64 passes.
@@ -26,6 +28,9 @@ NonNegative = Annotated[float, Meta(ge=0, le=_LARGEST)]
 Signed = Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1, le=2**40)]
+
+Value = str | float
+"""Value of a field that can be swept."""
 
 
 class InputConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -164,6 +169,7 @@ class BuildConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         boxes: Boxes and filters.
         shards: Files.
         with_traces: Whether shards carry the trace points of each ALP.
+        calibration: Coefficients of calibrated boxes, which shards then carry beside the raw ones.
     """
 
     input: InputConfig = InputConfig()
@@ -173,6 +179,13 @@ class BuildConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     boxes: BoxConfig = BoxConfig()
     shards: ShardConfig = ShardConfig()
     with_traces: bool = False
+    calibration: Calibration | None = None
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Column groups of the shards, see `alp_builder.schema`."""
+        traces = ("traces",) if self.with_traces else ()
+        return ("core", *traces, *(("calibrated",) if self.calibration else ()))
 
 
 def load_config(path: Path | None = None, overrides: list[str] | None = None) -> BuildConfig:
@@ -204,7 +217,7 @@ def load_config(path: Path | None = None, overrides: list[str] | None = None) ->
             node = node.setdefault(section, {})
             if not isinstance(node, dict):
                 raise UsageError(f"--set {item}: {section} is a value, not a section")
-        node[field] = _parse_value(value.strip())
+        node[field] = parse_value(value.strip())
     try:
         return msgspec.convert(tree, BuildConfig)
     except msgspec.ValidationError as error:
@@ -217,7 +230,25 @@ def config_dict(config: BuildConfig) -> dict[str, Any]:
     return tree
 
 
-def _parse_value(text: str) -> Any:
+def turned(config: BuildConfig, fields: Mapping[str, Value]) -> BuildConfig:
+    """A configuration with some fields, such as `window.lag`, set to other values.
+
+    Raises:
+        UsageError: If a field does not exist or a value does not fit.
+    """
+    tree = config_dict(config)
+    for field, value in fields.items():
+        section, _, name = field.partition(".")
+        if name not in (tree.get(section) or {}):
+            raise UsageError(f"{field}: no such field; fields: `alps build --show-config`")
+        tree[section][name] = value
+    try:
+        return msgspec.convert(tree, BuildConfig)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{dict(fields)}: {error}") from error
+
+
+def parse_value(text: str) -> Any:
     """Reads one value as TOML; what is no TOML is text."""
     try:
         return tomllib.loads(f"value = {text}")["value"]

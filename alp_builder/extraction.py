@@ -19,12 +19,13 @@ import pyarrow as pa
 from alp_builder.alignment import align_utterances
 from alp_builder.arrays import Bools, Floats, Ints, keep_freed_memory
 from alp_builder.boxes import Boxes, drop_reasons, make_boxes
+from alp_builder.calibration import INPUTS, calibrated_boxes, check_fits
 from alp_builder.config import BuildConfig
 from alp_builder.narratives import MICROSECONDS, NarrativeBatch
 from alp_builder.phrases import Phrase, PhraseExtractor
 from alp_builder.pointer import WindowPoints, find_components, gather_points
 from alp_builder.quality import quality_score
-from alp_builder.schema import BOX, TIGHT_BOX, arrow_schema
+from alp_builder.schema import BOX, CALIBRATED_BOX, TIGHT_BOX, arrow_schema
 from alp_builder.windows import Windows, phrase_windows
 
 DROPPED = "dropped."
@@ -61,10 +62,15 @@ class AlpExtractor:
     Args:
         config: All choices of the method.
         phrases: Finds noun phrases; loads the configured model where not given.
+
+    Raises:
+        UsageError: If the calibration is for boxes made otherwise.
     """
 
     def __init__(self, config: BuildConfig, phrases: PhraseExtractor | None = None) -> None:
         keep_freed_memory()
+        if config.calibration is not None:
+            check_fits(config.calibration, config)
         self.config = config
         self.phrases = phrases or PhraseExtractor(config.phrases)
 
@@ -95,7 +101,7 @@ class AlpExtractor:
         located = locate_boxes(batch, phrases, self.config)
         counts = located.counts
         keep = self._filter(located.boxes, located.score, len(located.table.phrases), counts)
-        rows = _rows(batch, located, keep, self.config.with_traces)
+        rows = _rows(batch, located, keep, self.config)
         counts["alps"] += rows.num_rows
         return rows, counts
 
@@ -183,7 +189,7 @@ def _things(phrases: Sequence[list[Phrase]], counts: Counter[str]) -> PhraseTabl
     return PhraseTable(np.array(narratives, np.int64), np.array(indices, np.int64), kept)
 
 
-def _rows(batch: NarrativeBatch, located: Located, keep: Bools, with_traces: bool) -> pa.Table:
+def _rows(batch: NarrativeBatch, located: Located, keep: Bools, config: BuildConfig) -> pa.Table:
     """Arrow rows of the boxes that stay, in the order of narratives, phrases and components."""
     table, boxes, score = located.table, located.boxes, located.score
     kept = np.flatnonzero(keep)
@@ -226,9 +232,13 @@ def _rows(batch: NarrativeBatch, located: Located, keep: Bools, with_traces: boo
         "inside_fraction": boxes.inside_fraction[kept].astype(np.float32),
         "score": score[kept].astype(np.float32),
     }
-    if with_traces:
+    if config.with_traces:
         columns |= _traces(located.points, boxes, kept)
-    schema = arrow_schema(("core", "traces") if with_traces else ("core",))
+    if config.calibration is not None:
+        inputs = {name: np.asarray(columns[name]) for name in INPUTS}
+        calibrated = calibrated_boxes(config.calibration, inputs).astype(np.float32)
+        columns |= dict(zip(CALIBRATED_BOX, calibrated.T, strict=True))
+    schema = arrow_schema(config.groups)
     arrays = [pa.array(columns[name], schema.field(name).type) for name in schema.names]
     return pa.Table.from_arrays(arrays, schema=schema)
 

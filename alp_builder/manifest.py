@@ -117,9 +117,16 @@ def _version(name: str) -> str:
 
 
 def deciding_config(config: BuildConfig) -> dict[str, Any]:
-    """The fields that decide what a build writes: all but those that only change its speed."""
+    """The fields that decide what a build writes: all but those that only change its speed.
+
+    A calibration is there whole, and its `sha256` with it.
+    """
     tree = config_dict(config)
     del tree["phrases"]["spacy_batch_size"]
+    if config.calibration is None:
+        del tree["calibration"]
+    else:
+        tree["calibration"]["sha256"] = config.calibration.sha256
     return tree
 
 

@@ -22,12 +22,18 @@ import pyarrow.parquet as pq
 
 from alp_builder.errors import BadDataError, UsageError
 from alp_builder.manifest import Manifest, read_manifest
-from alp_builder.schema import SCHEMA_VERSION
+from alp_builder.schema import SCHEMA_VERSION, VERSION_KEY
 
 Filters: TypeAlias = Any
 """`[(column, op, value), ...]`, lists of such lists joined by "or", or a `pyarrow.dataset` expression."""
 
-UPGRADES: dict[int, Callable[[pa.Table], pa.Table]] = {}
+
+def _from_1(table: pa.Table) -> pa.Table:
+    """Version 2 only adds a group of columns that shards may lack."""
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), VERSION_KEY: b"2"})
+
+
+UPGRADES: dict[int, Callable[[pa.Table], pa.Table]] = {1: _from_1}
 """For each older version that is still read, what turns its rows into those of the next version."""
 
 

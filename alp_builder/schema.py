@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the columns. Readers accept this one and the one before."""
 
 VERSION_KEY = b"alp_schema_version"
@@ -55,6 +55,7 @@ class Column:
 
 _SIDE = "of the box, as a fraction of the image's"
 _TIGHT = "round every trace point of the window, to compare with."
+_CALIBRATED = "a guess at the whole thing, see `alp_builder.calibration`."
 _POINTS = pa.list_(pa.field("element", pa.float32(), nullable=False))
 
 COLUMNS: tuple[Column, ...] = (
@@ -108,6 +109,42 @@ COLUMNS: tuple[Column, ...] = (
     Column("trace_x", _POINTS, "The points' x, in order of time.", "image width", group="traces"),
     Column("trace_y", _POINTS, "The points' y, in order of time.", "image height", group="traces"),
     Column("trace_t", _POINTS, "The points' times.", "s", group="traces"),
+    Column(
+        "cal_x0",
+        pa.float32(),
+        f"Left side of the calibrated box: {_CALIBRATED}",
+        "image width",
+        0,
+        1,
+        "calibrated",
+    ),
+    Column(
+        "cal_y0",
+        pa.float32(),
+        "Top side of the calibrated box.",
+        "image height",
+        0,
+        1,
+        "calibrated",
+    ),
+    Column(
+        "cal_x1",
+        pa.float32(),
+        "Right side of the calibrated box.",
+        "image width",
+        0,
+        1,
+        "calibrated",
+    ),
+    Column(
+        "cal_y1",
+        pa.float32(),
+        "Bottom side of the calibrated box.",
+        "image height",
+        0,
+        1,
+        "calibrated",
+    ),
 )
 """Every column there is, in the order of the files."""
 

@@ -22,7 +22,7 @@ from alp_builder.files import sha256_of
 from alp_builder.manifest import Manifest
 from alp_builder.reader import open_alps
 from alp_builder.records import RejectedRecord
-from alp_builder.schema import BOX, COLUMNS, SCHEMA_VERSION, arrow_schema
+from alp_builder.schema import BOX, CALIBRATED_BOX, COLUMNS, SCHEMA_VERSION, arrow_schema
 from alp_builder.shards import SORT_KEYS, ShardInfo, logical_hash, read_shard
 
 
@@ -144,10 +144,10 @@ def row_problems(table: pa.Table) -> Iterator[str]:
             bad |= numbers > column.high
         if bad.any():
             yield f"{column.name} is {numbers[bad.argmax()]} in row {bad.argmax()}, out of its range"
-    box = {name: table[name].to_numpy() for name in BOX}
-    yield from _rows_where(
-        (box["x0"] >= box["x1"]) | (box["y0"] >= box["y1"]), "its box has no area"
-    )
+    for names, what in ((BOX, "its box"), (CALIBRATED_BOX, "its calibrated box")):
+        if set(names) <= set(table.schema.names):
+            x0, y0, x1, y1 = (table[name].to_numpy() for name in names)
+            yield from _rows_where((x0 >= x1) | (y0 >= y1), f"{what} has no area")
     start, end = table["t_start"].to_numpy(), table["t_end"].to_numpy()
     yield from _rows_where(start > end, "its window ends before it starts")
     spans = zip(

@@ -41,7 +41,9 @@ class CocoTruth:
         path: COCO instance file with masks.
 
     Attributes:
+        info: What the file says of itself.
         names: Name of each category id.
+        plurals: Plural of the name, where the file has one.
         boxes: float64 (I, 4), normalised xyxy, inside the image.
         category: int64 (I,), category id.
         area: float64 (I,), pixels.
@@ -57,6 +59,7 @@ class CocoTruth:
     def __init__(self, path: Path) -> None:
         coco = read_coco(path)
         self.path = path
+        self.info = coco.info
         self.names = {number: category.name for number, category in coco.categories.items()}
         self.plurals = {n: c.plural for n, c in coco.categories.items() if c.plural}
         self.of_image: dict[str, Ints] = {}

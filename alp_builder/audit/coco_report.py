@@ -73,7 +73,11 @@ def coco_figures(
         "right": matches.correct,
         "precision": precision,
     }
-    return {"truth": "phrases" if matches.knows_missed else "names", "phrases": phrases, "rules": rules}
+    return {
+        "truth": "phrases" if matches.knows_missed else "names",
+        "phrases": phrases,
+        "rules": rules,
+    }
 
 
 def _figures(scores: InstanceScores, chosen: Bools, matches: Matches) -> dict[str, Any]:
@@ -185,11 +189,15 @@ def coco_table(figures: dict[str, Any], by_class: bool = True) -> list[str]:
         if "recovered" in row:
             lines += [
                 "",
-                f"{rule}: of {row['narrated_instances']} narrated instances {100 * row['recovered']:.1f} %"
-                f" have over {RECOVERED} of their mask under an ALP that means them",
+                (
+                    f"{rule}: of {row['narrated_instances']} narrated instances {100 * row['recovered']:.1f} %"
+                    f" have over {RECOVERED} of their mask under an ALP that means them"
+                ),
             ]
     known = figures["truth"] == "phrases"
-    told = "what each phrase means is known" if known else "phrases are matched to categories by name"
+    told = (
+        "what each phrase means is known" if known else "phrases are matched to categories by name"
+    )
     return [
         *lines,
         "",
@@ -202,5 +210,3 @@ def coco_table(figures: dict[str, Any], by_class: bool = True) -> list[str]:
 def _line(name: str, row: Mapping[str, Any]) -> str:
     cells = "".join(f"{figure_cell(dict(row), key):>23}" for key, _ in _TABLE)
     return f"{name:<20}{row['nouns']:>7}{cells}"
-
-

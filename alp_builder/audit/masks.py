@@ -127,7 +127,9 @@ class MaskArea:
         if not self.area:
             return np.zeros(len(points), np.bool_)
         t = self.table
-        return known & (t[r + 1, c + 1] - t[r, c + 1] - t[r + 1, c] + t[r, c] > 0)
+        inside = t[r + 1, c + 1] - t[r, c + 1] - t[r + 1, c] + t[r, c]
+        held: npt.NDArray[np.bool_] = known & (inside > 0)
+        return held
 
     def _read(self, x: Floats, y: Floats) -> Floats:
         """Mask pixels above y and left of x, both in pixels of the extent, (B,)."""

@@ -96,7 +96,9 @@ def match(
         The nouns.
     """
     phrases = _phrases(table, coco)
-    named = [names.find(text, lemma) for text, lemma in zip(phrases.text, phrases.lemma, strict=True)]
+    named = [
+        names.find(text, lemma) for text, lemma in zip(phrases.text, phrases.lemma, strict=True)
+    ]
     if truth is None:
         return _by_name(phrases, named, coco)
     return _by_truth(phrases, named, coco, truth)

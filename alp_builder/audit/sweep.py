@@ -14,11 +14,8 @@ import msgspec
 from tqdm import tqdm
 
 from alp_builder.audit.samples import Sample
-from alp_builder.config import BuildConfig, config_dict
-from alp_builder.errors import UsageError
+from alp_builder.config import BuildConfig, Value, config_dict, turned
 from alp_builder.phrases import PhraseExtractor
-
-Value = str | float
 
 KNOBS: dict[str, tuple[Value, ...]] = {
     "boxes.rule": ("components", "tight"),
@@ -100,24 +97,6 @@ def run_sweep(
                     )
                     bar.update()
     return settings
-
-
-def turned(config: BuildConfig, knobs: Mapping[str, Value]) -> BuildConfig:
-    """A configuration with some knobs turned.
-
-    Raises:
-        UsageError: If a knob does not exist or a value does not fit.
-    """
-    tree = config_dict(config)
-    for knob, value in knobs.items():
-        section, _, name = knob.partition(".")
-        if name not in tree.get(section, {}):
-            raise UsageError(f"knob {knob}: unknown; fields: `alps build --show-config`")
-        tree[section][name] = value
-    try:
-        return msgspec.convert(tree, BuildConfig)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"knobs {dict(knobs)}: {error}") from error
 
 
 def _value(config: BuildConfig, knob: str) -> Any:

@@ -12,8 +12,9 @@ from pathlib import Path
 import msgspec
 
 from alp_builder.build import BuildSummary, build
+from alp_builder.calibration import check_fits, read_calibration
 from alp_builder.cli.parsing import Verbs, add_json, add_verb, percent, print_json, say
-from alp_builder.config import BuildConfig, config_dict, load_config
+from alp_builder.config import BuildConfig, config_dict, load_config, turned
 from alp_builder.errors import UsageError
 from alp_builder.extraction import DROPPED
 from alp_builder.inputs import find_sources
@@ -56,6 +57,10 @@ def add_parser(verbs: Verbs) -> None:
         metavar="N",
         help="processes (all cores)",
     )
+    parser.add_argument(
+        "--boxes", metavar="RULE",
+        help="components (the default), tight, or calibrated=FILE: calibrated boxes beside the raw ones",
+    )  # fmt: skip
     parser.add_argument("--with-traces", action="store_true", help="keep each ALP's trace points")
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of choices")
     parser.add_argument(
@@ -72,7 +77,7 @@ def add_parser(verbs: Verbs) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carries the verb out."""
-    config = load_config(args.config, args.overrides)
+    config = with_boxes(load_config(args.config, args.overrides), args.boxes)
     if args.with_traces:
         config = msgspec.structs.replace(config, with_traces=True)
     if args.show_config:
@@ -97,6 +102,28 @@ def run(args: argparse.Namespace) -> int:
         say([f"too many bad records: {share} set aside, --max-bad-fraction allows less"])
         return 1
     return 0
+
+
+def with_boxes(config: BuildConfig, rule: str | None) -> BuildConfig:
+    """A configuration with what `--boxes` asks for.
+
+    Args:
+        config: The configuration.
+        rule: `components`, `tight`, `calibrated=FILE`, or nothing.
+
+    Raises:
+        UsageError: If it is none of these, or the file is no calibration for such boxes.
+    """
+    if rule is None:
+        return config
+    name, equals, file = rule.partition("=")
+    if name == "calibrated" and file:
+        calibration = read_calibration(Path(file))
+        check_fits(calibration, config)
+        return msgspec.structs.replace(config, calibration=calibration)
+    if equals or name not in ("components", "tight"):
+        raise UsageError(f"--boxes {rule}: expected components, tight or calibrated=FILE")
+    return turned(config, {"boxes.rule": name})
 
 
 def summary_lines(summary: BuildSummary) -> list[str]:
@@ -165,11 +192,11 @@ def _figures(summary: BuildSummary) -> dict[str, object]:
 
 
 def _config_lines(config: BuildConfig) -> list[str]:
-    """The configuration as TOML, ready for `--config`."""
+    """The configuration as TOML, ready for `--config`; calibrations have files of their own."""
     tree = config_dict(config)
-    lines = [_toml(name, value) for name, value in tree.items() if not isinstance(value, dict)]
+    lines = [_toml(name, value) for name, value in tree.items() if isinstance(value, bool)]
     for section, fields in tree.items():
-        if isinstance(fields, dict):
+        if isinstance(fields, dict) and section != "calibration":
             lines += ["", f"[{section}]", *(_toml(name, value) for name, value in fields.items())]
     return lines
 
