@@ -100,7 +100,9 @@ def make_pairs(table: pa.Table, matches: Matches, coco: CocoTruth, base: set[int
     scores = score_instances(matches, boxes, coco, masks=False)
     rows = matches.row[scores.found]
     instances = scores.instance[scores.found]
-    columns = {name: table[name].to_numpy().astype(np.float64)[rows] for name in INPUTS}
+    columns = {
+        name: table[name].to_numpy(zero_copy_only=False).astype(np.float64)[rows] for name in INPUTS
+    }
     is_base = np.isin(coco.category[instances], np.array(sorted(base), np.int64))
     return Pairs(columns, coco.boxes[instances], is_base)
 

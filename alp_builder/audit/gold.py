@@ -8,6 +8,7 @@ characters gave an ALP. Its main box is then compared with the noun's box it ove
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,22 +108,8 @@ def score_nouns(gold: GoldNouns, alps: pa.Table, box: tuple[str, ...] = BOX) -> 
     Returns:
         The scores of each noun.
     """
-    frame = alps.select([*_ALP_COLUMNS, *box]).to_pandas()
-    main = frame[frame["component_index"] == 0]
-    by_caption = {
-        (str(a), str(b), str(c)): rows
-        for (a, b, c), rows in main.groupby(["dataset_id", "image_id", "caption"], sort=False)
-    }
     measures = np.full((len(gold.keys), 4), np.nan)
-    for index, (dataset, image, caption, start, end) in enumerate(gold.keys):
-        rows = by_caption.get((dataset, image, caption))
-        if rows is None:
-            continue
-        covering = rows[(rows["char_start"] <= start) & (rows["char_end"] >= end)]
-        if covering.empty:
-            continue
-        spans: Ints = (covering["char_end"] - covering["char_start"]).to_numpy()
-        chosen = covering[list(box)].to_numpy(np.float64)[spans.argmin()]
+    for index, chosen in _main_boxes(gold, alps, box):
         overlap = box_overlap(chosen, gold.boxes[index])
         best = int(overlap.iou.argmax())
         measures[index] = (
@@ -134,3 +121,44 @@ def score_nouns(gold: GoldNouns, alps: pa.Table, box: tuple[str, ...] = BOX) -> 
     found = ~np.isnan(measures[:, 0])
     iou, coverage, area_ratio, centre_inside = measures.T
     return NounScores(found, iou, coverage, area_ratio, centre_inside, gold.kinds)
+
+
+def pair_nouns(
+    gold: GoldNouns, alps: pa.Table, box: tuple[str, ...] = BOX
+) -> tuple[Floats, Floats]:
+    """The main box of each noun found, and the noun's box that it overlaps best.
+
+    Args:
+        gold: M nouns.
+        alps: Rows of ALPs, of any images.
+        box: The four columns that hold the boxes.
+
+    Returns:
+        Both float64 (found, 4), normalised xyxy.
+    """
+    pairs = [
+        (chosen, gold.boxes[index][int(box_overlap(chosen, gold.boxes[index]).iou.argmax())])
+        for index, chosen in _main_boxes(gold, alps, box)
+    ]
+    both = np.array(pairs, np.float64).reshape(-1, 2, 4)
+    return both[:, 0], both[:, 1]
+
+
+def _main_boxes(
+    gold: GoldNouns, alps: pa.Table, box: tuple[str, ...]
+) -> Iterator[tuple[int, Floats]]:
+    """The number and the main box, (4,), of each noun found."""
+    frame = alps.select([*_ALP_COLUMNS, *box]).to_pandas()
+    main = frame[frame["component_index"] == 0]
+    by_caption = {
+        (str(a), str(b), str(c)): rows
+        for (a, b, c), rows in main.groupby(["dataset_id", "image_id", "caption"], sort=False)
+    }
+    for index, (dataset, image, caption, start, end) in enumerate(gold.keys):
+        rows = by_caption.get((dataset, image, caption))
+        if rows is None:
+            continue
+        covering = rows[(rows["char_start"] <= start) & (rows["char_end"] >= end)]
+        if not covering.empty:
+            spans: Ints = (covering["char_end"] - covering["char_start"]).to_numpy()
+            yield index, covering[list(box)].to_numpy(np.float64)[spans.argmin()]
