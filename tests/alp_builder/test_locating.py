@@ -200,7 +200,7 @@ def test_a_resting_pointer_is_evidence() -> None:
     boxes = locate([record]).boxes
     assert boxes.num_points[0] == 2
     assert boxes.dwell_time[0] == pytest.approx(1.0)
-    np.testing.assert_allclose(boxes.xyxy[0], [0.47, 0.473, 0.53, 0.537], atol=1e-3)
+    np.testing.assert_allclose(boxes.xyxy[0], [0.44, 0.4434, 0.56, 0.5666], atol=1e-3)
     jumped = [TracePoint(0.1, 0.1, 0.0), TracePoint(0.9, 0.9, 3.0)]
     record = NarrativeRecord("simulated", "i", 1, "dog", [Utterance("dog", 1.0, 2.0)], [jumped])
     assert len(locate([record]).boxes.rank) == 0

@@ -19,9 +19,9 @@ from tests.alp_builder.conftest import Builder
 _NARRATIVES = Path(__file__).with_name("simulated_narratives.jsonl")
 
 _LOGICAL_SHA256 = {
-    "plain": "50be5d4c6a5cb03a744f0791adad8c40856396c064adef8f96008969365d361b",
-    "traces": "82c23818768c95ce0983327fa1d0e4ba0c6f33f3abd3aebd1f9bee7de5d4b501",
-    "tight": "f36a455cf9657b0df7b05dca8f9d763b29a9a701240fe81b5486305a7e56c0a6",
+    "plain": "580493554afe2499074fffdd567b0f2bb23217bd92f6eeaa6dcaec848d778065",
+    "traces": "31a48902ed2923d035f2e42dae98b17a5ded94ae99cf36d2a4bf7e608ddea1f3",
+    "tight": "2d0464fcd548983ca4015bd65588c9ae826e0b9b632d3b1612a85d188e46948a",
 }
 _OPTIONS = {"plain": [], "traces": ["with_traces=true"], "tight": ["boxes.rule=tight"]}
 
