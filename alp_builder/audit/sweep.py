@@ -22,6 +22,7 @@ KNOBS: dict[str, tuple[Value, ...]] = {
     "window.end": ("next_word", "utterance"),
     "window.lag": (-0.6, -0.45, -0.3, -0.2, -0.1, 0.0, 0.15, 0.3),
     "trace.travel_speed": (0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0),
+    "trace.min_slow_share": (0.0, 0.25, 0.5, 0.65, 0.8),
     "trace.merge_distance": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5),
     "trace.plural_merge_distance": (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5),
     "boxes.percentile": (0.0, 1.0, 2.0, 5.0, 10.0, 20.0),

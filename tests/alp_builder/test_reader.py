@@ -13,13 +13,14 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 
 import alp_builder
 from alp_builder import open_alps, read_alps, reader
 from alp_builder.errors import BadDataError, UsageError
 from alp_builder.manifest import Manifest, read_manifest, write_manifest
-from alp_builder.schema import arrow_schema
+from alp_builder.schema import VERSION_KEY, arrow_schema
 
 
 def test_all_rows_of_all_splits_with_their_split(built: Path) -> None:
@@ -124,14 +125,27 @@ class TestVersions:
         return manifest
 
     def test_a_newer_one_is_refused(self, copy_of_built: Path) -> None:
-        self._with_version(copy_of_built, 2)
-        with pytest.raises(BadDataError, match=r"version 2 is newer than 1.*upgrade alp-toolkit"):
+        self._with_version(copy_of_built, 3)
+        with pytest.raises(BadDataError, match=r"version 3 is newer than 2.*upgrade alp-toolkit"):
             read_alps(copy_of_built)
 
     def test_one_too_old_is_refused(self, copy_of_built: Path) -> None:
         self._with_version(copy_of_built, 0)
         with pytest.raises(BadDataError, match="version 0 is too old to read; build it again"):
             read_alps(copy_of_built)
+
+    def test_version_1_still_reads(self, copy_of_built: Path, built: Path) -> None:
+        """Shards written before there were calibrated boxes."""
+        for path in copy_of_built.glob("split=*/*.parquet"):
+            old = pq.ParquetFile(path).read().replace_schema_metadata({VERSION_KEY: b"1"})
+            pq.write_table(old, path)
+        self._with_version(copy_of_built, 1)
+        table = read_alps(copy_of_built)
+        assert table.schema.metadata[VERSION_KEY] == b"2"
+        assert table.equals(read_alps(built))
+        assert [t.num_rows for t in open_alps(copy_of_built).shards()] == [
+            t.num_rows for t in open_alps(built).shards()
+        ]
 
     def test_the_one_before_is_brought_up(
         self, copy_of_built: Path, built: Path, monkeypatch: pytest.MonkeyPatch
@@ -140,8 +154,8 @@ class TestVersions:
             names = {"score": "confidence"}
             return table.rename_columns([names.get(n, n) for n in table.schema.names])
 
-        monkeypatch.setattr(reader, "SCHEMA_VERSION", 2)
-        monkeypatch.setitem(reader.UPGRADES, 1, upgrade)
+        monkeypatch.setattr(reader, "SCHEMA_VERSION", 3)
+        monkeypatch.setitem(reader.UPGRADES, 2, upgrade)
         frame = read_alps(built).to_pandas()
         assert "score" not in frame
         table = read_alps(built, ["alp_id", "confidence"], [("confidence", ">", 0.3)], "val")

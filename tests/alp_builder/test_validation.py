@@ -110,7 +110,7 @@ class TestManifest:
             (lambda m: m["shards"][0].update(split="val"), "says it is of split 'val'"),
             (lambda m: m["shards"].append(m["shards"][0]), "a shard is listed twice"),
             (lambda m: m["shards"].pop(), "on disk, not in the manifest"),
-            (lambda m: m.update(groups=["core"]), "schema is not version 1"),
+            (lambda m: m.update(groups=["core"]), "schema is not version 2"),
             (lambda m: m.update(schema_version=9), "version 9 is newer"),
             (lambda m: m["shards"][0].update(path="../../x"), "leads out of the data set"),
             (lambda m: m.pop("counts"), "damaged manifest"),
@@ -164,10 +164,10 @@ class TestRows:
 
     def test_other_metadata(self, copy_of_built: Path, sign_again: Sign) -> None:
         _rewrite(
-            _first(copy_of_built), lambda t: t.replace_schema_metadata({"alp_schema_version": "2"})
+            _first(copy_of_built), lambda t: t.replace_schema_metadata({"alp_schema_version": "1"})
         )
         sign_again(copy_of_built)
-        assert "its schema is not version 1" in _problem(copy_of_built)
+        assert "its schema is not version 2" in _problem(copy_of_built)
 
     def test_another_type(self, copy_of_built: Path, sign_again: Sign) -> None:
         def change(table: pa.Table) -> pa.Table:
@@ -177,7 +177,7 @@ class TestRows:
 
         _rewrite(_first(copy_of_built), change)
         sign_again(copy_of_built)
-        assert "its schema is not version 1" in _problem(copy_of_built)
+        assert "its schema is not version 2" in _problem(copy_of_built)
 
     def test_an_image_in_two_shards(self, copy_of_built: Path, sign_again: Sign) -> None:
         first, second = (copy_of_built / s.path for s in read_manifest(copy_of_built).shards[:2])

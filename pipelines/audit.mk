@@ -1,0 +1,46 @@
+# How good ALPs are on the simulated world and on real gold boxes, and what follows for the defaults.
+
+AUDITED ?= $(WORLD)/alps_val
+AUDIT_PROFILES ?= vidln coco open_images
+CALIBRATION ?= $(WORLD)/calibration.json
+GOLD_CSV = $(wildcard $(VIDLN)/gold_boxes.csv)
+GOLD_ALPS = $(WORLD)/alps_gold
+# Extra readings on real gold boxes, where they lie beside the project.
+SWEEP_GOLD = $(if $(GOLD_CSV),--gold $(GOLD_CSV) --narratives $(VIDLN)/ovis_in_ln_format.jsonl)
+
+.PHONY: audit sweep calibration calibrate-quantization
+audit: $(NARRATED) ## Audit ALPs of the world against its masks; with a CALIBRATION= made, calibrated boxes too
+	@$(ALPS) build $(WORLD)/narratives_val.jsonl --out $(AUDITED) --split val $(BUILD_FLAGS) \
+	    $(if $(wildcard $(CALIBRATION)),--boxes calibrated=$(CALIBRATION)) > /dev/null
+	@$(ALPS) audit $(AUDITED) --coco $(WORLD)/instances_val.json \
+	    --truth $(WORLD)/narratives_val.truth.jsonl --classes $(WORLD)/split.json
+
+sweep: $(WORLD)/split.json $(VENV)/.dev ## Turn each choice of the builder on each noise profile: docs/sweep.md, docs/sweep.png
+	@mkdir -p docs
+	@$(ALPS) audit --sweep --coco $(WORLD)/instances_val.json $(SWEEP_GOLD) --plot docs/sweep.png $(ARGS) \
+	    > docs/sweep.md.tmp
+	@mv docs/sweep.md.tmp docs/sweep.md
+
+# One data set for each profile: their captions are the same, so are the ids of their narratives.
+calibration: $(CALIBRATION) ## Fit calibrated boxes on the base classes of the world (CALIBRATION=)
+
+$(CALIBRATION): $(WORLD)/split.json
+	@set -e; for profile in $(AUDIT_PROFILES); do \
+	    $(ALPS) simulate narratives --coco $(WORLD)/instances_train.json --profile $$profile \
+	        --seed $(WORLD_SEED) --workers $(WORLD_WORKERS) --out $(WORLD)/fit_$$profile.jsonl --json > /dev/null; \
+	    $(ALPS) build $(WORLD)/fit_$$profile.jsonl --out $(WORLD)/fit_$$profile $(BUILD_FLAGS) > /dev/null; \
+	done
+	@$(ALPS) calibrate $(foreach profile,$(AUDIT_PROFILES),$(WORLD)/fit_$(profile)) \
+	    $(foreach profile,$(AUDIT_PROFILES),--truth $(WORLD)/fit_$(profile).truth.jsonl) \
+	    --coco $(WORLD)/instances_train.json --classes $(WORLD)/split.json --out $@
+
+calibrate-quantization: $(CALIBRATION) $(NARRATED) $(VENV)/.dev ## Coverage against area ratio of every box quantization: docs/quantization.md, .png
+	@mkdir -p docs
+	@$(ALPS) build $(WORLD)/narratives_test.jsonl --out $(WORLD)/alps_test --split test \
+	    --boxes calibrated=$(CALIBRATION) $(BUILD_FLAGS) > /dev/null
+	@$(if $(GOLD_CSV),$(ALPS) build $(VIDLN)/ovis_in_ln_format.jsonl --out $(GOLD_ALPS) --split val \
+	    --boxes calibrated=$(CALIBRATION) $(BUILD_FLAGS) > /dev/null)
+	@$(PY) -m pipelines.calibrate_quantization --alps $(WORLD)/alps_test --coco $(WORLD)/instances_test.json \
+	    --truth $(WORLD)/narratives_test.truth.jsonl $(if $(GOLD_CSV),--gold $(GOLD_ALPS) $(GOLD_CSV)) \
+	    --plot docs/quantization.png > docs/quantization.md.tmp
+	@mv docs/quantization.md.tmp docs/quantization.md
