@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     if args.folder is None:
         raise UsageError("DIR is missing: the folder of the data set, or --sweep")
     if (args.gold is None) == (args.coco is None):
-        raise UsageError("give the truth to compare with: --gold CSV or --coco JSON")
+        raise UsageError("no truth to compare with: give --gold CSV or --coco JSON")
     return _gold(args) if args.coco is None else _coco(args)
 
 

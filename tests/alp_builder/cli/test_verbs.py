@@ -179,6 +179,7 @@ class TestBuild:
         tree = tomllib.loads(text)
         expected = config_dict(BuildConfig())
         expected["window"]["lag"] = -0.25
+        del expected["calibration"]  # has a file of its own
         assert (code, tree) == (0, expected)
         (tmp_path / "c.toml").write_text(text)
         assert alps("build", "--show-config", "--config", tmp_path / "c.toml")[1] == text
