@@ -1,5 +1,7 @@
 # How good ALPs are on the simulated world and on real gold boxes, and what follows for the defaults.
 
+# Rules are read before those of world.mk: what they depend on is spelled out here.
+WORLD ?= data/world
 AUDITED ?= $(WORLD)/alps_val
 AUDIT_PROFILES ?= vidln coco open_images
 CALIBRATION ?= $(WORLD)/calibration.json
@@ -9,7 +11,7 @@ GOLD_ALPS = $(WORLD)/alps_gold
 SWEEP_GOLD = $(if $(GOLD_CSV),--gold $(GOLD_CSV) --narratives $(VIDLN)/ovis_in_ln_format.jsonl)
 
 .PHONY: audit sweep calibration calibrate-quantization
-audit: $(NARRATED) ## Audit ALPs of the world against its masks; with a CALIBRATION= made, calibrated boxes too
+audit: $(WORLD)/narratives_val.jsonl ## Audit ALPs of the world against its masks; with a CALIBRATION= made, calibrated boxes too
 	@$(ALPS) build $(WORLD)/narratives_val.jsonl --out $(AUDITED) --split val $(BUILD_FLAGS) \
 	    $(if $(wildcard $(CALIBRATION)),--boxes calibrated=$(CALIBRATION)) > /dev/null
 	@$(ALPS) audit $(AUDITED) --coco $(WORLD)/instances_val.json \
@@ -34,7 +36,7 @@ $(CALIBRATION): $(WORLD)/split.json
 	    $(foreach profile,$(AUDIT_PROFILES),--truth $(WORLD)/fit_$(profile).truth.jsonl) \
 	    --coco $(WORLD)/instances_train.json --classes $(WORLD)/split.json --out $@
 
-calibrate-quantization: $(CALIBRATION) $(NARRATED) $(VENV)/.dev ## Coverage against area ratio of every box quantization: docs/quantization.md, .png
+calibrate-quantization: $(CALIBRATION) $(WORLD)/narratives_test.jsonl $(VENV)/.dev ## Coverage against area ratio of every box quantization: docs/quantization.md, .png
 	@mkdir -p docs
 	@$(ALPS) build $(WORLD)/narratives_test.jsonl --out $(WORLD)/alps_test --split test \
 	    --boxes calibrated=$(CALIBRATION) $(BUILD_FLAGS) > /dev/null
