@@ -175,7 +175,7 @@ def coco_table(figures: dict[str, Any], by_class: bool = True) -> list[str]:
         f"phrases with ALPs: {phrases['with_alps']}, naming a category: {phrases['naming_a_category']},"
         + (" precision -" if precision is None else f" precision {precision:.3f}"),
         "",
-        f"{'rule':<20}{'nouns':>7}" + "".join(f"{title:>23}" for _, title in _TABLE),
+        f"{'rule':<20}{'nouns':>7}" + "".join(f"{title:>26}" for _, title in _TABLE),
     ]
     for rule, row in figures["rules"].items():
         lines.append(_line(rule, row))
@@ -208,5 +208,5 @@ def coco_table(figures: dict[str, Any], by_class: bool = True) -> list[str]:
 
 
 def _line(name: str, row: Mapping[str, Any]) -> str:
-    cells = "".join(f"{figure_cell(dict(row), key):>23}" for key, _ in _TABLE)
+    cells = "".join(f"{figure_cell(dict(row), key):>26}" for key, _ in _TABLE)
     return f"{name:<20}{row['nouns']:>7}{cells}"

@@ -94,7 +94,7 @@ def test_a_shard_on_disk_is_what_was_asked_for(built: Path, tmp_path: Path) -> N
     file = pq.ParquetFile(tmp_path / "x.parquet")
     assert file.num_row_groups == -(-table.num_rows // 10)
     assert {file.metadata.row_group(0).column(k).compression for k in range(5)} == {"ZSTD"}
-    assert file.schema_arrow.metadata[VERSION_KEY] == b"1"
+    assert file.schema_arrow.metadata[VERSION_KEY] == b"2"
     assert b"doc" in file.schema_arrow.field("x0").metadata
     assert info.size == (tmp_path / "x.parquet").stat().st_size
     assert (info.path, info.split, info.rows) == ("split=a/x.parquet", "a", table.num_rows)
