@@ -42,7 +42,7 @@ class _Word(msgspec.Struct, gc=False):
 
 
 class _Actor(msgspec.Struct, gc=False):
-    actor_name: str
+    actor_name: Identifier
     recording_start_time_ms_since_epoch: Int64
     caption: str
     traces: list[list[_Point]]
@@ -105,6 +105,7 @@ def _by_keyframe(video: _Video, actor: _Actor) -> list[NarrativeRecord]:
             caption=actor.caption,
             timed_caption=words,
             traces=traces[keyframe],
+            actor=actor.actor_name,
         )
         for keyframe in sorted(traces)
     ]

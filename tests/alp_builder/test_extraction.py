@@ -59,8 +59,10 @@ def extract(
     record: NarrativeRecord, phrases: list[Phrase], config: BuildConfig | None = None
 ) -> tuple[pa.Table, dict[str, int]]:
     extractor = AlpExtractor(config or BuildConfig(), FixedPhrases([phrases]))  # type: ignore[arg-type]
-    table, counts = extractor.extract(NarrativeBatch.from_records([record]))
-    return table, {name: number for name, number in counts.items() if number}
+    found = extractor.extract(NarrativeBatch.from_records([record]))
+    assert (found.narrative == 0).all()
+    assert len(found.narrative) == found.rows.num_rows
+    return found.rows, {name: number for name, number in found.counts.items() if number}
 
 
 def test_rows_follow_the_schema() -> None:
@@ -133,9 +135,9 @@ def test_a_trace_outside_the_image_is_no_box() -> None:
 
 def test_no_narratives_give_no_rows() -> None:
     extractor = AlpExtractor(BuildConfig(), FixedPhrases([]))  # type: ignore[arg-type]
-    table, counts = extractor.extract(NarrativeBatch.from_records([]))
-    assert table.num_rows == 0
-    assert counts["alps"] == 0
+    found = extractor.extract(NarrativeBatch.from_records([]))
+    assert found.rows.num_rows == 0
+    assert found.counts["alps"] == 0
 
 
 def test_the_score_falls_with_every_flaw() -> None:

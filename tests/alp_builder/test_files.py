@@ -28,7 +28,7 @@ def test_a_file_appears_when_complete(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "file"
     write_atomic(target, b"old")
-    with pytest.raises(StopError):  # noqa: PT012, SIM117
+    with pytest.raises(StopError):  # noqa: SIM117
         with atomic_file(target) as stream:
             stream.write(b"new")
             raise StopError

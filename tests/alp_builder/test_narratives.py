@@ -230,3 +230,12 @@ def test_an_empty_batch_has_arrays_of_length_zero() -> None:
     assert len(batch) == 0
     assert batch.point_offsets.tolist() == [0]
     assert batch.narrative_ids() == []
+
+
+def test_one_caption_for_two_actors_makes_two_narratives(tmp_path: Path) -> None:
+    twice = json.loads(json.dumps(VIDEO))
+    second = json.loads(json.dumps(VIDEO["actor_narratives"][0]))
+    second["actor_name"] = "other dog"
+    twice["actor_narratives"].append(second)
+    ids = read(write(tmp_path / "a.jsonl", twice)).batch.narrative_ids()
+    assert len(set(ids)) == len(ids) == 4

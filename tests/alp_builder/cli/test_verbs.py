@@ -131,9 +131,7 @@ class TestBuild:
         assert set(frame.split) == {"val"}
         assert "trace_x" in frame
         command = next(x for x in text.splitlines() if x.startswith("open:")).split(maxsplit=1)[1]
-        shown = subprocess.run(
-            command.replace("python", sys.executable, 1), shell=True, capture_output=True, text=True
-        )
+        shown = subprocess.run(command, shell=True, capture_output=True, text=True)
         assert shown.returncode == 0, shown.stderr
         assert f"[{len(frame)} rows x {len(frame.columns)} columns]" in shown.stdout
 
