@@ -92,19 +92,20 @@ def alp_weights(
     points: Tensor,
     instances: Instances,
     outside: Tensor,
-    match: Tensor,
+    column: Tensor,
+    quality: Tensor | None = None,
+    *,
     ring: bool = True,
-    by_quality: bool = False,
 ) -> Tensor:
     """Classification weights of one ALP image: the table of the module docstring.
 
     Args:
-        points: `(R, 2)` x, y in pixels.
-        instances: M ALPs: `gt_boxes`, `ignore_boxes`, `gt_classes` as columns, `scores`.
+        points: `(R, 2)` x, y in pixels: FCOS's points, or the centres of two-stage proposals.
+        instances: M ALPs: `gt_boxes`, `ignore_boxes`, and `gt_classes` as columns.
         outside: `(C,)` weights of the columns as negatives in this image.
-        match: `(R,)` index of the ALP a point is positive for, or `BACKGROUND`.
+        column: `(R,)` the column a point is positive for, or `BACKGROUND`.
+        quality: `(R,)` weight of the points that are positive; 1 unless given.
         ring: Whether the ignore ring is on.
-        by_quality: Whether a positive weighs its ALP's quality instead of 1.
 
     Returns:
         `(R, C)` float32.
@@ -112,13 +113,11 @@ def alp_weights(
     weights = outside.repeat(len(points), 1)
     if len(instances) == 0:
         return weights
-    columns = instances.gt_classes
     box, point = points_inside(points, instances.gt_boxes).nonzero(as_tuple=True)
-    weights[point, columns[box]] = 1.0
+    weights[point, instances.gt_classes[box]] = 1.0
     if ring:
         box, point = points_inside(points, instances.ignore_boxes).nonzero(as_tuple=True)
-        weights[point, columns[box]] = 0.0
-    positive = (match != BACKGROUND).nonzero()[:, 0]
-    value = instances.scores[match[positive]].float() if by_quality else 1.0
-    weights[positive, columns[match[positive]]] = value
+        weights[point, instances.gt_classes[box]] = 0.0
+    positive = (column != BACKGROUND).nonzero()[:, 0]
+    weights[positive, column[positive]] = 1.0 if quality is None else quality[positive].float()
     return weights

@@ -250,10 +250,10 @@ class FCOSMO(FCOS):
             column.append(column_i)
             boxes.append(boxes_i)
             if source == ALP:
+                by_quality = self.alp.by_quality and len(per_image) > 0
+                worth = per_image.scores[match] if by_quality else None
                 weights.append(
-                    alp_weights(
-                        points, per_image, outside, match, self.alp.ring, self.alp.by_quality
-                    )
+                    alp_weights(points, per_image, outside, column_i, worth, ring=self.alp.ring)
                 )
         return PointTargets(
             torch.stack(column), torch.stack(boxes), torch.stack(weights) if weights else None
