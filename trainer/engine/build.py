@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from detectron2.config import instantiate
 from torch import nn
 
 from alp_builder.errors import UsageError
+from trainer.engine.config import construct
 from trainer.modeling.text_encoders import TextEmbedder
 
 
@@ -26,7 +26,7 @@ def build_embedder(cfg: Any) -> TextEmbedder:
     if name not in cfg.text.encoders:
         known = ", ".join(sorted(cfg.text.encoders))
         raise UsageError(f"text.name={name}: expected one of {known}")
-    return TextEmbedder(instantiate(cfg.text.encoders[name]), cache_dir=cfg.text.cache_dir)
+    return TextEmbedder(construct(cfg.text.encoders[name]), cache_dir=cfg.text.cache_dir)
 
 
 def build_model(
@@ -46,12 +46,11 @@ def build_model(
         device: Where to put it; `train.device` unless given.
     """
     cfg.text.dim = embedder.dim
-    columns = instantiate(
-        dict(cfg.model.columns.items())
-        | {"embedder": embedder, "base_names": base_names, "box_names": box_names}
+    columns = construct(
+        cfg.model.columns, embedder=embedder, base_names=base_names, box_names=box_names
     )
     torch.manual_seed(cfg.train.seed)
-    model: nn.Module = instantiate(dict(cfg.model.items()) | {"columns": columns})
+    model: nn.Module = construct(cfg.model, columns=columns)
     return model.to(pick_device(device or cfg.train.device))
 
 

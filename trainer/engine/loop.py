@@ -73,7 +73,6 @@ class Loop:
         model: Gives a dict of losses for a batch; wrapped for several processes here.
         optimizer: Over the model's parameters; each group's `lr` is its base rate.
         schedule: Factor of the learning rate by the share of training done, from 0 to 1.
-        batches: Endless batches in the order of the steps, the first for step `start`.
         config: How to train.
         folder: Where checkpoints and metrics go.
         info: Plain values to keep in every checkpoint.
@@ -85,7 +84,6 @@ class Loop:
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         schedule: Callable[[float], float],
-        batches: Iterator[Batch],
         config: LoopConfig,
         folder: Path,
         info: dict[str, Any] | None = None,
@@ -96,7 +94,6 @@ class Loop:
         self.optimizer = optimizer
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
         self.schedule = schedule
-        self.batches = batches
         self.config = config
         self.folder = folder
         self.info = info or {}
@@ -129,8 +126,12 @@ class Loop:
             self.average.load_state_dict(state["average"])
         return int(state["step"])
 
-    def train(self, start: int = 0) -> None:
+    def train(self, batches: Iterator[Batch], start: int = 0) -> None:
         """Run the steps from `start` to the last.
+
+        Args:
+            batches: Batches in the order of the steps, the first one for step `start`.
+            start: First step, counted from 0.
 
         Raises:
             NonFiniteError: If a loss or a gradient is infinite or undefined.
@@ -140,7 +141,7 @@ class Loop:
         total = self.config.max_steps
         with EventStorage(start), Progress(reporter, start, total) as progress:
             for step in range(start, total):
-                batch = next(self.batches)
+                batch = next(batches)
                 losses, rate = self.step(step, batch)
                 progress.report(step, batch[0]["source"], losses, rate)
                 done = step + 1

@@ -15,6 +15,6 @@ text = dict(
     encoders=dict(
         minilm=L(MiniLMEncoder)(folder=None),
         open_clip=L(OpenClipEncoder)(model="ViT-B-32", pretrained="openai", device="cpu"),
-        table=L(TableEncoder)(vectors="???", names="???"),
+        table=L(TableEncoder)(vectors="vectors.npy", names="names.csv"),
     ),
 )
