@@ -178,8 +178,9 @@ class ColumnBuilder:
     ) -> Tensor:
         """The table of the module docstring, `(B, C)`."""
         synonyms = self._synonyms(heads, embeddings)
-        base = set(self.base_names)
-        is_base = torch.tensor([t in base or h in base for t, h in zip(texts, heads, strict=True)])
+        base = {name.casefold() for name in self.base_names}
+        names_base = [bool({t.casefold(), h} & base) for t, h in zip(texts, heads, strict=True)]
+        is_base = torch.tensor(names_base, dtype=torch.bool)
         foreign = torch.full((len(texts),), self.foreign_weight)
         foreign[is_base] = self.base_weight
         outside = foreign.repeat(len(batch), 1)
