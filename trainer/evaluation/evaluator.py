@@ -1,0 +1,70 @@
+"""One call for either protocol, and its figures as text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from alp_builder.errors import UsageError
+from trainer.data.cocofile import read_coco
+from trainer.evaluation.coco import IouType, evaluate_coco
+from trainer.evaluation.hierarchy import Hierarchy
+from trainer.evaluation.open_images import evaluate_open_images
+from trainer.evaluation.predictions import Prediction
+from trainer.evaluation.splits import ClassSplit, class_facts
+
+Protocol = Literal["coco", "open_images"]
+
+GROUPS = ("base", "novel", "all")
+"""Groups of classes every metric is given for."""
+
+
+def evaluate(
+    truth: str | Path,
+    predictions: Sequence[Prediction],
+    split: ClassSplit,
+    *,
+    protocol: Protocol = "coco",
+    iou_type: IouType = "segm",
+    hierarchy: str | Path | None = None,
+) -> dict[str, Any]:
+    """Metrics by either protocol; see `evaluate_coco` and `evaluate_open_images`.
+
+    Args:
+        truth: COCO-format truth.
+        predictions: COCO results.
+        split: Base and novel classes.
+        protocol: `coco` or `open_images`.
+        iou_type: `segm` or `bbox` (`coco` only).
+        hierarchy: Open Images' hierarchy file (`open_images` only).
+
+    Raises:
+        UsageError: If the protocol is unknown, or compares no boxes.
+    """
+    if protocol == "coco":
+        return evaluate_coco(truth, predictions, split, iou_type=iou_type)
+    if protocol != "open_images" or iou_type != "segm":
+        raise UsageError(
+            f"protocol {protocol}, {iou_type}: expected coco, or open_images with segm"
+        )
+    file = read_coco(truth)
+    tree = None
+    if hierarchy is not None:
+        labels = class_facts().open_images
+        ids = {labels[c.name]: c.id for c in file.categories if c.name in labels}
+        tree = Hierarchy.from_file(hierarchy, ids)
+    return evaluate_open_images(file, predictions, split, tree)
+
+
+def table(metrics: dict[str, Any]) -> str:
+    """Metrics of the groups as lines of text, in percent."""
+    rows = [(name, value) for name, value in metrics.items() if isinstance(value, dict)]
+    lines = [f"{'':14}" + "".join(f"{group:>8}" for group in GROUPS)]
+    for name, value in rows:
+        if set(value) == set(GROUPS):
+            cells = (value[group] for group in GROUPS)
+            shown = "".join(f"{'-' if math.isnan(c) else f'{100 * c:.1f}':>8}" for c in cells)
+            lines.append(f"{name:14}{shown}")
+    return "\n".join(lines)

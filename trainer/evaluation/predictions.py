@@ -1,0 +1,117 @@
+"""Predictions in COCO's results format, checked; metrics as JSON, written whole.
+
+A prediction is `{"image_id", "category_id", "score", "segmentation": RLE, "bbox": [x, y, w, h]}`,
+the RLE and the box in pixels of the image as the truth gives its size.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from alp_builder.errors import BadDataError, UsageError
+
+Prediction = Mapping[str, Any]
+
+
+def read_predictions(path: str | Path) -> list[dict[str, Any]]:
+    """Read a COCO results file.
+
+    Raises:
+        UsageError: If there is no such file.
+        BadDataError: If it is not a JSON list of objects.
+    """
+    try:
+        return msgspec.json.decode(Path(path).read_bytes(), type=list[dict[str, Any]])
+    except OSError as error:
+        raise UsageError(f"predictions {path}: {error.strerror}") from None
+    except msgspec.DecodeError as error:
+        raise BadDataError(f"{path}: not a list of COCO results: {error}") from None
+
+
+def check_predictions(
+    predictions: Sequence[Prediction],
+    sizes: Mapping[int, tuple[int, int]],
+    categories: Collection[int],
+    *,
+    masks: bool,
+) -> None:
+    """Refuse predictions that an evaluator would score wrongly without a word.
+
+    Args:
+        predictions: COCO results.
+        sizes: Height and width of every image of the truth.
+        categories: Category ids of the truth.
+        masks: Whether masks are compared, or else boxes.
+
+    Raises:
+        BadDataError: If a prediction is of no known image or class, lacks its mask or box, has a
+            mask of another size than the image, or a score that is not finite; the first one is
+            named.
+    """
+    for row, prediction in enumerate(predictions):
+        problem = _problem(prediction, sizes, categories, "segmentation" if masks else "bbox")
+        if problem:
+            raise BadDataError(f"prediction {row}: {problem}")
+
+
+def _problem(
+    prediction: Prediction,
+    sizes: Mapping[int, tuple[int, int]],
+    categories: Collection[int],
+    needed: str,
+) -> str:
+    image: Any = prediction.get("image_id")
+    category: Any = prediction.get("category_id")
+    score = prediction.get("score")
+    if image not in sizes:
+        return f"image_id {image!r} is not in the truth"
+    if category not in categories:
+        return f"category_id {category!r} is not in the truth"
+    if not isinstance(score, int | float) or not math.isfinite(score):
+        return f"score {score!r} is not a finite number"
+    value = prediction.get(needed)
+    if value is None:
+        return f"no {needed}"
+    if needed == "segmentation" and not isinstance(value, Mapping):
+        return "its segmentation is no RLE"
+    if isinstance(value, Mapping) and not isinstance(value.get("counts"), str | bytes):
+        return "its RLE has no compressed counts"
+    if isinstance(value, Mapping) and tuple(value.get("size", ())) != sizes[image]:
+        found = "x".join(map(str, value.get("size", ())))
+        expected = "x".join(map(str, sizes[image]))
+        return f"mask of {found}, image {image} is {expected} (height x width)"
+    return ""
+
+
+def write_json(path: str | Path, metrics: Mapping[str, Any]) -> None:
+    """Write JSON, whole or not at all; numbers that are not finite become null."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    with draft.open("w", encoding="utf-8") as file:
+        json.dump(_finite(metrics), file, indent=1, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(target)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def mean_of(values: Iterable[float]) -> float:
+    """Mean of the numbers that are numbers; NaN if there is none."""
+    known = [value for value in values if not math.isnan(value)]
+    return math.fsum(known) / len(known) if known else math.nan
