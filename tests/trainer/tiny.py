@@ -63,7 +63,7 @@ def columns(**changes: Any) -> ColumnBuilder:
 
 def pyramid() -> FPN:
     return FPN(
-        tiny_resnet((16, 16, 32, 32, 32)), ["res2", "res3", "res4", "res5"], CHANNELS, norm="GN"
+        tiny_resnet((32, 32, 64, 32, 64)), ["res2", "res3", "res4", "res5"], CHANNELS, norm="GN"
     )
 
 

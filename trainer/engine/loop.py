@@ -177,12 +177,20 @@ class Loop:
         ddp = isinstance(self.model, DistributedDataParallel)
         context = self.model.no_sync() if ddp and not synchronise else nullcontext()
         with context:
-            with self._autocast():
-                losses: dict[str, Tensor] = self.model(part)
+            losses = self._forward(part)
             total = torch.stack([value.float() for value in losses.values()]).sum()
             if not _finite_everywhere(total):
                 self._stop(step, part, "loss")
             self.scaler.scale(total / parts).backward()
+        return losses
+
+    def _forward(self, part: Batch) -> dict[str, Tensor]:
+        try:
+            with self._autocast():
+                losses: dict[str, Tensor] = self.model(part)
+        except FloatingPointError:
+            # detectron2's proposals raise this on one process; all of them must come to know.
+            return {"loss": torch.tensor(float("nan"), device=self.device)}
         return losses
 
     def _update(self, step: int, batch: Batch) -> None:

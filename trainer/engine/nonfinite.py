@@ -70,8 +70,12 @@ def report_nonfinite(
 def _failing_alone(model: nn.Module, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
     failing = []
     for item in batch:
-        losses = model([item])
-        if not all(bool(torch.isfinite(value).all()) for value in losses.values()):
+        try:
+            losses = model([item])
+            sound = all(bool(torch.isfinite(value).all()) for value in losses.values())
+        except FloatingPointError:  # how detectron2's proposals say it
+            sound = False
+        if not sound:
             failing.append(item)
     return failing
 

@@ -32,6 +32,9 @@ MASK, BOX, ALP = "mask", "box", "alp"
 SOURCES: tuple[str, ...] = (MASK, ALP, BOX)
 """What may supervise a step: masks, ALPs, or true boxes with class names (the oracle)."""
 
+MIN_SIDE = 0.1
+"""Least side of a training box, in pixels of the image as the model sees it."""
+
 BatchItem = dict[str, Any]
 
 
@@ -81,12 +84,18 @@ class Columns:
         )
 
     def relabel(self, instances: list[Instances]) -> list[Instances]:
-        """Instances whose `gt_classes` are columns; the given ones stay as they are."""
+        """Instances whose `gt_classes` are columns, without those whose box is no box.
+
+        The given ones stay as they are. A box thinner than `MIN_SIDE`, or not finite, would make
+        the logarithms of box regression infinite.
+        """
         out = []
         for columns, per_image in zip(self.of_class, instances, strict=True):
             copy = Instances(per_image.image_size, **per_image.get_fields())
             copy.gt_classes = columns[per_image.gt_classes]
-            out.append(copy)
+            boxes = per_image.gt_boxes
+            sound = torch.isfinite(boxes.tensor).all(dim=1) & boxes.nonempty(MIN_SIDE)
+            out.append(copy if bool(sound.all()) else copy[sound])
         return out
 
 

@@ -24,13 +24,13 @@ from typing import Any
 import torch
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import Backbone
-from detectron2.modeling.box_regression import _dense_box_regression_loss
 from detectron2.modeling.meta_arch.fcos import FCOS, FCOSHead
 from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import Boxes, Instances
 from fvcore.nn import sigmoid_focal_loss
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.ops import generalized_box_iou_loss
 
 from trainer.engine.distributed import global_sum, process_count
 from trainer.modeling.assignment import PointTargets, alp_weights, match_points
@@ -202,8 +202,9 @@ class FCOSMO(FCOS):
         predictions: tuple[list[Tensor], list[Tensor], list[Tensor]],
         instances: list[Instances],
     ) -> dict[str, Tensor]:
-        logits, deltas, centerness = self._transpose_dense_predictions(
-            list(predictions), [len(columns), 4, 1]
+        # (B, K, H, W) of each level to (B, H W, K); there is one anchor a location.
+        logits, deltas, centerness = (
+            [level.flatten(2).transpose(1, 2) for level in levels_of] for levels_of in predictions
         )
         anchors: list[Boxes] = self.anchor_generator(levels)
         targets = self.point_targets(source, columns, anchors, instances)
@@ -211,21 +212,18 @@ class FCOSMO(FCOS):
         weights = self.alp if source == ALP else AlpLosses(box=1.0, centerness=1.0)
         losses = {"loss_cls": self._focal(torch.cat(logits, dim=1), targets) / normalizer}
         losses["loss_cls"] = losses["loss_cls"] * weights.classification
+        positive = targets.positive
+        own = Boxes.cat(anchors).tensor[positive.nonzero()[:, 1]]  # (P, 4), of P positives
+        truth = targets.boxes[positive]  # (P, 4)
         if weights.box > 0:
-            loss = _dense_box_regression_loss(
-                anchors,
-                self.box2box_transform,
-                deltas,
-                list(targets.boxes),
-                targets.positive,
-                box_reg_loss_type="giou",
-            )
+            predicted = self.box2box_transform.apply_deltas(torch.cat(deltas, dim=1)[positive], own)
+            loss = generalized_box_iou_loss(predicted, truth, reduction="sum")
             losses["loss_box"] = loss / normalizer * weights.box
         if weights.centerness > 0:
-            positive = targets.positive
-            truth = self.compute_ctrness_targets(anchors, list(targets.boxes))[positive]
             loss = F.binary_cross_entropy_with_logits(
-                torch.cat(centerness, dim=1)[..., 0][positive], truth, reduction="sum"
+                torch.cat(centerness, dim=1)[..., 0][positive],
+                centerness_of(self.box2box_transform.get_deltas(own, truth)),
+                reduction="sum",
             )
             losses["loss_centerness"] = loss / normalizer * weights.centerness
         return losses
@@ -303,3 +301,15 @@ class FCOSMO(FCOS):
             }
             for detection, item in zip(detections, batch, strict=True)
         ]
+
+
+def centerness_of(distances: Tensor) -> Tensor:
+    """Centerness (FCOS, equation 3) `(P,)` of points, by their distances to the box's four sides.
+
+    Args:
+        distances: `(P, 4)`, to the left, top, right and bottom side, all positive.
+    """
+    left, top, right, bottom = distances.unbind(dim=1)
+    across = torch.minimum(left, right) / torch.maximum(left, right)
+    down = torch.minimum(top, bottom) / torch.maximum(top, bottom)
+    return (across * down).sqrt()

@@ -14,7 +14,8 @@ def tiny_resnet(
     """A stem of stride 4 and four stages of basic blocks, `res2` to `res5` of strides 4 to 32.
 
     Args:
-        widths: Channels of the stem and the four stages; divisible by 32 for GroupNorm.
+        widths: Channels of the stem and the four stages; divisible by 32 for GroupNorm, and of two
+            neighbours from `res2` on never equal: only then has a strided block a shortcut.
         blocks: Basic blocks of a stage.
         norm: Norm layer, by detectron2's name; GN learns from scratch with small batches.
     """
