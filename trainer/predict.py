@@ -33,7 +33,7 @@ from trainer.data.loaders import item_of_image
 from trainer.engine.build import build_embedder, build_model
 from trainer.engine.checkpoint import latest_checkpoint, load_checkpoint
 from trainer.engine.config import load_config
-from trainer.engine.inference import coco_results, detect, write_json
+from trainer.engine.inference import coco_results, detect, write_results
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
@@ -77,8 +77,8 @@ def predict(args: argparse.Namespace) -> None:
         save_png(out / f"{image_id:04d}_{file.stem}.png", draw(pixels, shown, names))
     categories = [{"id": i, "name": name} for i, name in zip(category_ids, names, strict=True)]
     record = {"images": images, "categories": categories, "annotations": []}
-    write_json(out / "instances.json", record)
-    write_json(out / "results.json", results)
+    write_results(out / "instances.json", record)
+    write_results(out / "results.json", results)
     print(f"{len(results)} detections in {len(files)} images: {out}")  # noqa: T201 - the summary
 
 

@@ -27,8 +27,9 @@ from trainer.engine.evaluate import Evaluator
 from trainer.engine.launch import launch
 from trainer.engine.loop import Loop, LoopConfig
 from trainer.engine.optimizer import build_optimizer
-from trainer.engine.sources import TrainBatches, images_per_step, read_split
+from trainer.engine.sources import TrainBatches, images_per_step
 from trainer.engine.weights import initialise
+from trainer.evaluation.splits import load_split
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +59,14 @@ def run(args: argparse.Namespace) -> None:
     )
     last = _starting_point(folder, resume=args.resume)
 
+    # ------------------------------------------------------------------ data
+    split = load_split(cfg.data.split)
+    start = int(load_checkpoint(last)["step"]) if last else 0
+    batches = TrainBatches(cfg, split, start)
+
     # ------------------------------------------------------------------ model
-    split = read_split(cfg.data.split)
     embedder = build_embedder(cfg)
-    model = build_model(cfg, embedder, split.base, split.all)
+    model = build_model(cfg, embedder, split.base, split.classes)
     if last is None:
         initialise(model, cfg.train.init_weights, allow_pickle=args.allow_pickle)
 
@@ -82,7 +87,8 @@ def run(args: argparse.Namespace) -> None:
         info=info,
         evaluate=Evaluator(cfg, model, split, folder) if cfg.data.test else None,
     )
-    start = loop.load_state_dict(load_checkpoint(last)) if last else 0
+    if last is not None:
+        loop.load_state_dict(load_checkpoint(last))
     if comm.is_main_process():
         LazyConfig.save(cfg, str(folder / "config.yaml"))
         parameters = sum(p.numel() for p in model.parameters()) / 1e6
@@ -96,7 +102,7 @@ def run(args: argparse.Namespace) -> None:
             start,
             loop.config.max_steps,
         )
-    loop.train(iter(TrainBatches(cfg, start)), start)
+    loop.train(iter(batches), start)
     if comm.is_main_process():
         embedder.flush()
         logger.info("done: %s", folder)

@@ -14,8 +14,10 @@ from tqdm import tqdm
 from trainer.data.cocofile import read_coco
 from trainer.engine.config import construct
 from trainer.engine.distributed import gather_in_order
-from trainer.engine.inference import Result, coco_results, detect, write_json
-from trainer.engine.sources import ClassSplit
+from trainer.engine.inference import Result, coco_results, detect, write_results
+from trainer.evaluation.evaluator import evaluate, table
+from trainer.evaluation.predictions import write_json
+from trainer.evaluation.splits import ClassSplit
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +26,10 @@ class Evaluator:
     """Predicts on the test images of a config and scores base and novel classes.
 
     Args:
-        cfg: Config with `data.test`: `loader` (a call of `build_eval_loader`) and `annotations`.
+        cfg: Config with `data.test`: `loader` (a call of `build_eval_loader`), `annotations`,
+            `protocol` and `hierarchy`.
         model: The bare model.
-        split: Base and novel classes; those without a category in the file are left out.
+        split: Base and novel classes; each must be a category of the annotations.
         folder: Run folder; results go to `evaluation_<step>/`.
     """
 
@@ -35,31 +38,44 @@ class Evaluator:
         self.model = model
         self.folder = folder
         self.annotations = Path(cfg.data.test.annotations)
-        ids = {c.name.casefold(): c.id for c in read_coco(self.annotations).categories}
-        self.names = [name for name in split.all if name.casefold() in ids]
-        self.category_ids = [ids[name.casefold()] for name in self.names]
+        self.split = split
+        self.category_ids = split.category_ids(read_coco(self.annotations).categories)
 
-    def __call__(self, step: int) -> dict[str, float]:
+    def __call__(self, step: int) -> dict[str, Any]:
         """Evaluate the model as it is; the metrics are written, logged and returned.
 
         Args:
             step: Steps done, for the folder's name.
         """
         results = gather_in_order(self.predict())
-        metrics: dict[str, float] = {}
-        if comm.is_main_process():
-            out = self.folder / f"evaluation_{step:07d}"
-            out.mkdir(parents=True, exist_ok=True)
-            write_json(out / "results.json", results)
+        if not comm.is_main_process():
+            return {}
+        out = self.folder / f"evaluation_{step:07d}"
+        write_results(out / "results.json", results)
+        test = self.cfg.data.test
+        metrics = {
+            "masks": evaluate(
+                self.annotations,
+                results,
+                self.split,
+                protocol=test.protocol,
+                hierarchy=test.hierarchy,
+            ),
+            "boxes": evaluate(self.annotations, results, self.split, iou_type="bbox"),
+        }
+        write_json(out / "metrics.json", {"step": step, **metrics})
+        for name, values in metrics.items():
+            logger.info("step %d, %s (percent):\n%s", step, name, table(values))
         return metrics
 
     def predict(self) -> list[Result]:
         """COCO results of this process's share of the test images."""
         self.model.eval()
-        self.model.set_vocabulary(self.names)  # type: ignore[operator]
+        self.model.set_vocabulary(list(self.category_ids))  # type: ignore[operator]
         loader = construct(
             self.cfg.data.test.loader, rank=comm.get_rank(), world_size=comm.get_world_size()
         )
+        ids = list(self.category_ids.values())
         results: list[Result] = []
         for batch in tqdm(
             loader, desc="evaluation", unit="batch", disable=not comm.is_main_process(), leave=False
@@ -67,5 +83,5 @@ class Evaluator:
             for item, detections in zip(
                 batch, detect(self.model, batch, torch.float32), strict=True
             ):
-                results += coco_results(item["image_id"], detections, self.category_ids)
+                results += coco_results(item["image_id"], detections, ids)
         return results

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +76,9 @@ def _encode(detections: Instances) -> list[dict[str, Any]]:
     return [{"size": list(c["size"]), "counts": c["counts"].decode("ascii")} for c in codes]
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON to a file that appears whole or not at all."""
+def write_results(path: Path, value: Any) -> None:
+    """Write results as JSON, on one line, to a file that appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(value, file)
@@ -85,14 +86,3 @@ def write_json(path: Path, value: Any) -> None:
         os.fsync(file.fileno())
     temporary.replace(path)
 
-
-def batches_of(items: Iterable[Any], size: int) -> Iterable[list[Any]]:
-    """Consecutive lists of at most `size` items."""
-    batch: list[Any] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -6,9 +6,7 @@ novel names) and, for evaluation, `test`. What needs the run (rank, seed, first 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,53 +14,18 @@ import numpy as np
 from detectron2.utils import comm
 from omegaconf import OmegaConf
 
-from alp_builder.errors import BadDataError, UsageError
+from trainer.data.alps import AlpDataset
 from trainer.data.items import MaskMapper
-from trainer.data.masks import MaskRecord
+from trainer.data.leaks import check_leaks, evaluation_keys
+from trainer.data.masks import MaskDataset, MaskRecord
 from trainer.engine.config import construct
+from trainer.evaluation.splits import ClassSplit, load_split
 from trainer.modeling.columns import BOX
 
 
-@dataclass(frozen=True, slots=True)
-class ClassSplit:
-    """Names of the classes with masks, and of those learned without.
-
-    Attributes:
-        base: Base classes, in the order of their labels.
-        novel: Novel classes; may be empty.
-    """
-
-    base: tuple[str, ...]
-    novel: tuple[str, ...]
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        """Base and novel, in this order."""
-        return self.base + self.novel
-
-
-def read_split(path: str | Path) -> ClassSplit:
-    """Read a split file: JSON with the lists of names `base` and `novel`.
-
-    Raises:
-        UsageError: If there is no such file.
-        BadDataError: If it lacks a list, or a name is in both.
-    """
-    try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
-        split = ClassSplit(tuple(record["base"]), tuple(record.get("novel", ())))
-    except OSError as error:
-        raise UsageError(f"class split {path}: {error.strerror}; make the data first") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadDataError(f"class split {path}: expected lists base and novel: {error!r}") from None
-    if both := set(split.base) & set(split.novel):
-        raise BadDataError(f"class split {path}: both base and novel: {', '.join(sorted(both))}")
-    return split
-
-
 def split_names(path: str | Path, kind: str) -> list[str]:
-    """Names of a split file, for configs: `kind` is `base`, `novel` or `all`."""
-    return list(getattr(read_split(path), kind))
+    """Names of a split, for configs: `kind` is `base`, `novel` or `classes` (both)."""
+    return list(getattr(load_split(path), kind))
 
 
 class BoxMapper:
@@ -87,11 +50,16 @@ class TrainBatches:
     """Endless batches of this process, from a step on.
 
     Args:
-        cfg: The whole config; `data.train` is a call of `build_train_loader`.
+        cfg: The whole config; `data.train` is a call of `build_train_loader`, and `data.held_out` are
+            the COCO-format files whose images must not be trained on.
+        split: Base and novel classes.
         start: First step.
+
+    Raises:
+        BadDataError: If an evaluation image or a novel mask is among the data.
     """
 
-    def __init__(self, cfg: Any, start: int) -> None:
+    def __init__(self, cfg: Any, split: ClassSplit, start: int) -> None:
         self._loader = construct(
             cfg.data.train,
             seed=cfg.train.seed,
@@ -99,10 +67,25 @@ class TrainBatches:
             rank=comm.get_rank(),
             world_size=comm.get_world_size(),
         )
+        sources = self._loader.dataset.sources
+        if comm.is_main_process():
+            _refuse_leaks(sources, split, list(cfg.data.held_out))
 
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:
         for _, _, batch in self._loader:
             yield batch
+
+
+def _refuse_leaks(sources: dict[str, Any], split: ClassSplit, held_out: list[str]) -> None:
+    held = evaluation_keys(held_out)
+    for source in sources.values():
+        records = source.records
+        if isinstance(records, AlpDataset):
+            check_leaks(alps=records, evaluation=held)
+        elif isinstance(records, MaskDataset):
+            # The oracle is given the boxes of novel classes on purpose, never their masks.
+            novel = () if isinstance(source.mapper, BoxMapper) else split.novel
+            check_leaks(masks=records, novel=novel, evaluation=held)
 
 
 def images_per_step(cfg: Any) -> int:

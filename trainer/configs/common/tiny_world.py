@@ -30,8 +30,11 @@ data = dict(
     alps="data/alps",
     cache="data/cache",
     split="${data.world}/split.json",
+    held_out=["${data.world}/instances_val.json", "${data.world}/instances_test.json"],
     train=None,
     test=dict(
+        protocol="coco",
+        hierarchy=None,
         annotations="${data.world}/instances_test.json",
         loader=L(build_eval_loader)(
             images=L(EvalImages)(
@@ -63,7 +66,7 @@ _mapper = L(MaskMapper)(augment=_augment, image_format="RGB")
 
 masks = L(TrainSource)(records=_masks("base"), mapper=_mapper, batch_size=8)
 
-boxes = L(TrainSource)(records=_masks("all"), mapper=L(BoxMapper)(mapper=_mapper), batch_size=8)
+boxes = L(TrainSource)(records=_masks("classes"), mapper=L(BoxMapper)(mapper=_mapper), batch_size=8)
 
 alps = L(TrainSource)(
     records=L(AlpDataset.open)(
