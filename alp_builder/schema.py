@@ -54,6 +54,7 @@ class Column:
 
 
 _SIDE = "of the box, as a fraction of the image's"
+_TIGHT = "round every trace point of the window, to compare with."
 _POINTS = pa.list_(pa.field("element", pa.float32(), nullable=False))
 
 COLUMNS: tuple[Column, ...] = (
@@ -62,15 +63,23 @@ COLUMNS: tuple[Column, ...] = (
     Column("dataset_id", pa.string(), "Data set of the image, as the narrative names it."),
     Column("image_id", pa.string(), "Image the narrative describes, as the narrative names it."),
     Column("annotator_id", pa.int64(), "Who spoke, as the narrative numbers them."),
-    Column("caption", pa.string(), "The whole narrative; `caption[char_start:char_end] == phrase`."),
+    Column(
+        "caption", pa.string(), "The whole narrative; `caption[char_start:char_end] == phrase`."
+    ),
     Column("phrase", pa.string(), "The noun chunk as it stands in the caption."),
-    Column("phrase_text", pa.string(), "The phrase for a text classifier: lower case, no determiner."),
+    Column(
+        "phrase_text", pa.string(), "The phrase for a text classifier: lower case, no determiner."
+    ),
     Column("head_lemma", pa.string(), "Lemma of the noun that is pointed at."),
     Column("is_plural", pa.bool_(), "Whether the phrase means several things."),
     Column("is_group", pa.bool_(), "Whether it was named as a group, such as 'a group of cows'."),
     Column("phrase_index", pa.int32(), "Which phrase of its narrative, counted from 0.", "", 0),
-    Column("component_index", pa.int32(), "Which component of its phrase, 0 is the main one.", "", 0),
-    Column("char_start", pa.int32(), "First character of the phrase in the caption.", "character", 0),
+    Column(
+        "component_index", pa.int32(), "Which component of its phrase, 0 is the main one.", "", 0
+    ),
+    Column(
+        "char_start", pa.int32(), "First character of the phrase in the caption.", "character", 0
+    ),
     Column("char_end", pa.int32(), "One past the phrase's last character.", "character", 1),
     Column("t_start", pa.float32(), "Start of the phrase's window on the recording's clock.", "s"),
     Column("t_end", pa.float32(), "End of the phrase's window on the recording's clock.", "s"),
@@ -78,12 +87,22 @@ COLUMNS: tuple[Column, ...] = (
     Column("y0", pa.float32(), f"Top side {_SIDE} height.", "image height", 0, 1),
     Column("x1", pa.float32(), f"Right side {_SIDE} width.", "image width", 0, 1),
     Column("y1", pa.float32(), f"Bottom side {_SIDE} height.", "image height", 0, 1),
+    Column(
+        "tight_x0", pa.float32(), f"Left side of the reference box: {_TIGHT}", "image width", 0, 1
+    ),
+    Column("tight_y0", pa.float32(), "Top side of the reference box.", "image height", 0, 1),
+    Column("tight_x1", pa.float32(), "Right side of the reference box.", "image width", 0, 1),
+    Column("tight_y1", pa.float32(), "Bottom side of the reference box.", "image height", 0, 1),
     Column("num_points", pa.int32(), "Trace points the box was made of.", "point", 1),
     Column("dwell_time", pa.float32(), "Time the pointer dwelt (moved slowly) on the box.", "s", 0),
-    Column("dwell_fraction", pa.float32(), "Dwell time over the window's time with trace.", "", 0, 1),
+    Column(
+        "dwell_fraction", pa.float32(), "Dwell time over the window's time with trace.", "", 0, 1
+    ),
     Column("num_components", pa.int32(), "Separate places the phrase's trace fell into.", "", 1),
     Column("hull_area", pa.float32(), "Area of the points' octagonal hull.", "image area", 0, 1),
-    Column("time_gap", pa.float32(), "Longest stretch of the window without a trace point.", "s", 0),
+    Column(
+        "time_gap", pa.float32(), "Longest stretch of the window without a trace point.", "s", 0
+    ),
     Column("inside_fraction", pa.float32(), "Share of the points inside the image.", "", 0, 1),
     Column("score", pa.float32(), "Quality between 0 and 1, see `alp_builder.quality`.", "", 0, 1),
     Column("trace_x", _POINTS, "The points' x, in order of time.", "image width", group="traces"),
@@ -91,6 +110,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("trace_t", _POINTS, "The points' times.", "s", group="traces"),
 )
 """Every column there is, in the order of the files."""
+
+BOX: tuple[str, ...] = ("x0", "y0", "x1", "y1")
+"""The columns of the box."""
+
+TIGHT_BOX: tuple[str, ...] = ("tight_x0", "tight_y0", "tight_x1", "tight_y1")
+"""The columns of the reference box, smallest round every point of the window."""
 
 GROUPS: tuple[str, ...] = tuple(dict.fromkeys(column.group for column in COLUMNS))
 """Column groups, `core` first."""

@@ -1,0 +1,75 @@
+"""Small numpy idioms for ragged data: values of many groups end to end, and the offsets between them.
+
+Everything here is exact or elementwise, so that a group's result does not depend on which other groups
+stand in the same array: shards must not change with the batch.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+Floats: TypeAlias = npt.NDArray[np.float64]
+Bools: TypeAlias = npt.NDArray[np.bool_]
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+
+def offsets_of(sizes: npt.ArrayLike) -> Ints:
+    """Group sizes, shape (G,), to offsets, shape (G + 1,).
+
+    >>> offsets_of([2, 0, 3]).tolist()
+    [0, 2, 2, 5]
+    """
+    sizes = np.asarray(sizes, np.int64)
+    offsets = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=offsets[1:])
+    return offsets
+
+
+def group_of(offsets: Ints) -> Ints:
+    """Offsets, shape (G + 1,), to the group of each value, shape (offsets[-1],).
+
+    >>> group_of(np.array([0, 2, 2, 5])).tolist()
+    [0, 0, 2, 2, 2]
+    """
+    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+def ranges(starts: Ints, sizes: Ints) -> Ints:
+    """The numbers `starts[i] ... starts[i] + sizes[i] - 1` of all i, end to end.
+
+    >>> ranges(np.array([5, 0]), np.array([2, 3])).tolist()
+    [5, 6, 0, 1, 2]
+    """
+    offsets = offsets_of(sizes)
+    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], sizes)
+
+
+def segment_reduce(
+    ufunc: np.ufunc, values: npt.NDArray[_Scalar], offsets: Ints, empty: float
+) -> npt.NDArray[_Scalar]:
+    """Reduces each group's values; empty groups give `empty`.
+
+    Args:
+        ufunc: Such as `np.add`, `np.minimum`, `np.maximum`, `np.logical_or`.
+        values: Shape (offsets[-1],).
+        offsets: Shape (G + 1,).
+        empty: Value of a group without values.
+
+    Returns:
+        Shape (G,), of the values' dtype.
+    """
+    sizes = np.diff(offsets)
+    result = np.full(len(sizes), empty, values.dtype)
+    full = sizes > 0
+    if full.any():
+        result[full] = ufunc.reduceat(values, offsets[:-1][full])
+    return result
+
+
+def segment_any(flags: Bools, offsets: Ints) -> Bools:
+    """Whether any flag of each group is set, shape (G,)."""
+    return segment_reduce(np.logical_or, flags, offsets, False)

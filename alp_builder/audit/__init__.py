@@ -1,0 +1,1 @@
+"""How good are the boxes? ALPs against truth that was drawn, annotated or simulated."""

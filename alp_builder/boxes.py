@@ -1,0 +1,282 @@
+"""Points to boxes and the numbers that say how far to trust each.
+
+A component becomes a box by **robust extents**: the p-th to (100 - p)-th percentile of its points along each
+axis, so that a stray point does not stretch it. The reference rule, `tight`, is the smallest box round every
+point of the window, travel included. Boxes are clipped to the image and grow to a least side.
+
+The **hull area** is that of the tightest octagon with sides at multiples of 45 degrees round the points (the
+8-DOP of collision detection; Klosowski et al., IEEE TVCG 1998): the box less its four cut corners,
+
+    area = width * height - sum over corners of c^2 / 2,    c = how far the corner lies beyond the points
+
+which needs only extents along x, y, x + y and x - y. It is at least the convex hull's area.
+
+Order statistics are taken over coordinates rounded to 2^-24 of the image and held as integers: sorting
+(component, coordinate) keys is then exact, and a box does not depend on its neighbours in the batch.
+
+Legend: F windows, G points in windows, K components, B boxes. Coordinates are fractions of the image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from alp_builder.arrays import Bools, Floats, Ints, group_of, offsets_of, segment_reduce
+from alp_builder.config import BoxConfig
+from alp_builder.narratives import MICROSECONDS
+from alp_builder.pointer import Components, WindowPoints
+from alp_builder.windows import Windows
+
+_GRID = 1 << 24  # coordinates as integers: a 2^-24 of the image, finer than float32 near 1
+_ORIGIN = 128  # added to coordinates so that their integers are positive
+_KEY_BITS = 33
+
+
+@dataclass(frozen=True)
+class PointGroups:
+    """Points of B boxes end to end, as `offsets` (B + 1,) and indices into window points (offsets[-1],)."""
+
+    offsets: Ints
+    index: Ints
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """B boxes of F windows, by window and then by rank.
+
+    Attributes:
+        window: int64 (B,), the window of each box.
+        rank: int64 (B,), 0 for the main component of its window.
+        xyxy: float64 (B, 4), normalised corners, inside the image, x0 < x1 and y0 < y1.
+        tight: float64 (B, 4), box round every point of the window, clipped to the image.
+        num_points: int64 (B,).
+        dwell_time: float64 (B,), seconds.
+        dwell_fraction: float64 (B,), dwell time over the time the window has trace, in [0, 1].
+        num_components: int64 (B,), of the window.
+        hull_area: float64 (B,), fraction of the image, in [0, 1].
+        time_gap: float64 (B,), seconds, longest stretch of the window without a point.
+        inside_fraction: float64 (B,), share of the points inside the image.
+        share: float64 (B,), share of the window's dwell time spent on this component.
+        points: The points of each box.
+    """
+
+    window: Ints
+    rank: Ints
+    xyxy: Floats
+    tight: Floats
+    num_points: Ints
+    dwell_time: Floats
+    dwell_fraction: Floats
+    num_components: Ints
+    hull_area: Floats
+    time_gap: Floats
+    inside_fraction: Floats
+    share: Floats
+    points: PointGroups
+
+
+def make_boxes(
+    windows: Windows,
+    points: WindowPoints,
+    components: Components,
+    max_components: Ints,
+    config: BoxConfig,
+) -> Boxes:
+    """Turns the components of each window into boxes, the main one first.
+
+    The main component is where the pointer dwelt longest; then the one with more points, then the earlier.
+    One that lies outside the image altogether comes last, however long the pointer was there.
+    Nothing is filtered here except the components a phrase may not have.
+
+    Args:
+        windows: F windows.
+        points: Their points.
+        components: Their components.
+        max_components: int64 (F,), most components of each window that become boxes.
+        config: Rule, percentile, least side, least time of further components.
+
+    Returns:
+        The boxes. A window without points has none.
+    """
+    sizes = np.bincount(
+        components.component[components.component >= 0], minlength=len(components.window)
+    )
+    order, rank = _ranked(components, sizes, points)
+    if config.rule == "tight":
+        filled = np.flatnonzero(np.diff(points.offsets) > 0)
+        groups = PointGroups(points.offsets, np.arange(points.offsets[-1]))
+        groups = _take(groups, filled)
+        chosen, window, rank = order[rank == 0], filled, np.zeros(len(filled), np.int64)
+    else:
+        long_enough = components.dwell[order] >= round(config.plural_min_time * MICROSECONDS)
+        allowed = rank < max_components[components.window[order]]
+        keep = (rank == 0) | (allowed & long_enough & (sizes[order] >= config.min_points))
+        chosen, rank = order[keep], rank[keep]
+        window = components.window[chosen]
+        by_component = np.argsort(components.component, kind="stable")
+        by_component = by_component[components.component[by_component] >= 0]
+        groups = _take(PointGroups(offsets_of(sizes), by_component), chosen)
+    x, y = points.x[groups.index], points.y[groups.index]
+    tight = config.rule == "tight"
+    percentile, margin = (0.0, 0.0) if tight else (config.percentile, config.margin)
+    ordered_x, ordered_y = _ordered(x, groups.offsets), _ordered(y, groups.offsets)
+    left, right = _side(ordered_x, groups.offsets, percentile, margin, config.min_side)
+    top, bottom = _side(ordered_y, groups.offsets, percentile, margin, config.min_side)
+    inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
+    gap, traced = _gaps(windows, points)
+    dwell: Floats = components.dwell / MICROSECONDS
+    total = np.zeros(len(windows.start))
+    np.add.at(total, components.window, dwell)
+    count = np.bincount(components.window, minlength=len(windows.start))
+    return Boxes(
+        window=window,
+        rank=rank,
+        xyxy=np.stack([left, top, right, bottom], 1),
+        tight=_tight(points)[window],
+        num_points=np.diff(groups.offsets),
+        dwell_time=dwell[chosen],
+        dwell_fraction=_ratio(dwell[chosen], traced[window]),
+        num_components=count[window],
+        hull_area=octagon_area(np.clip(x, 0, 1), np.clip(y, 0, 1), groups.offsets),
+        time_gap=gap[window],
+        inside_fraction=segment_reduce(np.add, inside.astype(np.float64), groups.offsets, 0.0)
+        / np.maximum(np.diff(groups.offsets), 1),
+        share=np.where(total[window] > 0, _ratio(dwell[chosen], total[window]), 1 / count[window]),
+        points=groups,
+    )
+
+
+def octagon_area(x: Floats, y: Floats, offsets: Ints) -> Floats:
+    """Area of each group's tightest octagon with sides at multiples of 45 degrees.
+
+    Args:
+        x: float64 (offsets[-1],).
+        y: float64 (offsets[-1],).
+        offsets: int64 (B + 1,).
+
+    Returns:
+        float64 (B,), 0 for groups of one point.
+    """
+    plus, minus = x + y, x - y
+    low = [segment_reduce(np.minimum, values, offsets, 0.0) for values in (x, y, plus, minus)]
+    high = [segment_reduce(np.maximum, values, offsets, 0.0) for values in (x, y, plus, minus)]
+    cuts = (
+        low[2] - (low[0] + low[1]),  # corner (x0, y0)
+        (high[0] + high[1]) - high[2],  # corner (x1, y1)
+        (high[0] - low[1]) - high[3],  # corner (x1, y0)
+        low[3] - (low[0] - high[1]),  # corner (x0, y1)
+    )
+    area = (high[0] - low[0]) * (high[1] - low[1]) - sum(cut * cut for cut in cuts) / 2
+    return np.maximum(area, 0.0)
+
+
+def _ranked(components: Components, sizes: Ints, points: WindowPoints) -> tuple[Ints, Ints]:
+    """Components by window and then by dwell, points, time; and each one's rank in its window."""
+    slow = components.component >= 0
+    inside = slow & (points.x >= 0) & (points.x <= 1) & (points.y >= 0) & (points.y <= 1)
+    visible = np.bincount(components.component[inside], minlength=len(sizes)) > 0
+    order = np.lexsort((-sizes, -components.dwell, ~visible, components.window))
+    window = components.window[order]
+    first = np.searchsorted(window, window, "left")
+    return order, np.arange(len(order)) - first
+
+
+def _take(groups: PointGroups, chosen: Ints) -> PointGroups:
+    """The groups with the given numbers, in that order."""
+    sizes = np.diff(groups.offsets)[chosen]
+    offsets = offsets_of(sizes)
+    shift = np.repeat(groups.offsets[:-1][chosen] - offsets[:-1], sizes)
+    return PointGroups(offsets, groups.index[np.arange(offsets[-1]) + shift])
+
+
+def _ordered(values: Floats, offsets: Ints) -> Ints:
+    """The values of each group in increasing order, as integers on the grid, shape (offsets[-1],)."""
+    keys = ((values + (_ORIGIN + 0.5 / _GRID)) * _GRID).astype(np.int64)
+    keys |= group_of(offsets) << _KEY_BITS
+    keys.sort()
+    keys &= (1 << _KEY_BITS) - 1
+    return keys
+
+
+def _percentiles(ordered: Ints, offsets: Ints, percentile: float) -> tuple[Floats, Floats]:
+    """Lower and upper percentile of each non-empty group, interpolated linearly; each (B,)."""
+    last = np.diff(offsets) - 1
+    ends = []
+    for fraction in (percentile / 100, 1 - percentile / 100):
+        position = last * fraction
+        below = np.floor(position).astype(np.int64)
+        above = np.minimum(below + 1, last)
+        low, high = ordered[offsets[:-1] + below], ordered[offsets[:-1] + above]
+        ends.append((low + (position - below) * (high - low)) / _GRID - _ORIGIN)
+    return ends[0], ends[1]
+
+
+def _side(
+    ordered: Ints, offsets: Ints, percentile: float, margin: float, min_side: float
+) -> tuple[Floats, Floats]:
+    """Extent of each group along one axis, inside [0, 1]; short ones grow round their centre; each (B,)."""
+    low, high = _percentiles(ordered, offsets, percentile)
+    low, high = np.clip(low - margin, 0, 1), np.clip(high + margin, 0, 1)
+    half = np.maximum(high - low, min_side) / 2
+    centre = np.clip((low + high) / 2, half, 1 - half)
+    short = high - low < min_side
+    return np.where(short, centre - half, low), np.where(short, centre + half, high)
+
+
+def _tight(points: WindowPoints) -> Floats:
+    """Smallest box round all points of each window, clipped to the image, (F, 4); zeros where none."""
+    sides = [
+        segment_reduce(ufunc, values, points.offsets, 0.0)
+        for ufunc in (np.minimum, np.maximum)
+        for values in (points.x, points.y)
+    ]
+    return np.clip(np.stack(sides, 1), 0, 1)
+
+
+def _gaps(windows: Windows, points: WindowPoints) -> tuple[Floats, Floats]:
+    """Longest stretch without a point, and time from the first to the last point; seconds, each (F,)."""
+    length = windows.end - windows.start
+    filled = np.diff(points.offsets) > 0
+    longest, traced = length.copy(), np.zeros_like(length)
+    first, last = points.offsets[:-1][filled], points.offsets[1:][filled] - 1
+    steps = np.diff(points.t, prepend=points.t[:1])
+    steps[points.offsets[:-1][filled]] = 0
+    inner = segment_reduce(np.maximum, steps, points.offsets, 0)[filled]
+    margins = np.maximum(
+        points.t[first] - windows.start[filled], windows.end[filled] - points.t[last]
+    )
+    longest[filled] = np.maximum(inner, margins)
+    traced[filled] = points.t[last] - points.t[first]
+    return longest / MICROSECONDS, traced / MICROSECONDS
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    """`part / whole`, at most 1, and 0 where there is no whole."""
+    ratio = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+    return np.minimum(ratio, 1.0)
+
+
+def drop_reasons(boxes: Boxes, score: Floats, config: BoxConfig) -> dict[str, Bools]:
+    """Which boxes go, by reason; a box goes for the first reason that holds.
+
+    Args:
+        boxes: B boxes.
+        score: float64 (B,), their quality.
+        config: Least points and score.
+
+    Returns:
+        For each reason a bool array (B,); no box is in two of them.
+    """
+    reasons: dict[str, npt.NDArray[np.bool_]] = {
+        "outside_image": boxes.inside_fraction == 0,
+        "few_points": boxes.num_points < config.min_points,
+        "low_score": score < config.min_score,
+    }
+    taken = np.zeros(len(score), np.bool_)
+    for name, flags in reasons.items():
+        reasons[name] = flags & ~taken
+        taken |= flags
+    return reasons

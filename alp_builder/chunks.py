@@ -1,0 +1,144 @@
+"""One chunk of input to one file of rows: the unit of work, of progress and of resuming.
+
+An Arrow IPC file of the shard's columns plus the image hash, by which it is sorted, and where each
+row came from. Counts and rejected records travel in its schema metadata, so that a chunk is one file that is
+there or not.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from alp_builder.config import BuildConfig
+from alp_builder.errors import BadDataError
+from alp_builder.extraction import AlpExtractor
+from alp_builder.files import atomic_file
+from alp_builder.inputs import Chunk
+from alp_builder.narratives import read_narratives
+from alp_builder.records import RejectedRecord
+from alp_builder.shards import IMAGE_HASH, SOURCE, hash_range, image_hashes
+
+_HEADER = b"alp_chunk"
+_NARRATIVE_BITS = 24  # narratives to a chunk, in the row's source number
+
+
+class ChunkTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A chunk and where its rows go.
+
+    Attributes:
+        chunk: The stretch of input.
+        path: Plain local file that holds it.
+        name: What the user called the input.
+        output: File for the rows.
+    """
+
+    chunk: Chunk
+    path: str
+    name: str
+    output: str
+
+
+class ChunkHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """What a chunk's file says besides its rows.
+
+    Attributes:
+        counts: `lines`, `narratives`, `usable` and its like, `phrases`, `dropped.*`, `alps`.
+        rejected: Records set aside.
+    """
+
+    counts: dict[str, int]
+    rejected: list[RejectedRecord]
+
+
+def build_chunk(task: ChunkTask, extractor: AlpExtractor, config: BuildConfig) -> int:
+    """Turns a chunk into its file of rows.
+
+    Args:
+        task: What to read and write.
+        extractor: The method, loaded.
+        config: All choices.
+
+    Returns:
+        Number of narratives read.
+    """
+    chunk = task.chunk
+    read = read_narratives(
+        Path(task.path), chunk.start, chunk.end, chunk.first_line, config.input, task.name
+    )
+    rows, counts = extractor.extract(read.batch)
+    counts.update(read.counts)
+    narratives = sum(read.counts[name] for name in read.counts if name != "lines")
+    counts["narratives"] = narratives
+    hashes = image_hashes(rows["dataset_id"].to_pylist(), rows["image_id"].to_pylist())
+    order = np.argsort(hashes, kind="stable")
+    source = (chunk.number << _NARRATIVE_BITS) + _narrative_of(rows)
+    rows = rows.append_column(IMAGE_HASH, pa.array(hashes)).append_column(SOURCE, pa.array(source))
+    header = ChunkHeader(counts=dict(counts), rejected=read.rejected)
+    rows = rows.take(pa.array(order)).replace_schema_metadata(
+        {_HEADER: msgspec.json.encode(header)}
+    )
+    with atomic_file(Path(task.output)) as stream, pa.ipc.new_file(stream, rows.schema) as writer:
+        writer.write_table(rows)
+    return narratives
+
+
+def _narrative_of(rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """A number for each run of rows of one narrative, int64 of the table's length.
+
+    Two copies of a narrative in a row count as two: their phrases start again.
+    """
+    ids = rows["narrative_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+    phrase, component = rows["phrase_index"].to_numpy(), rows["component_index"].to_numpy()
+    new = np.zeros(len(ids), np.int64)
+    if len(ids) > 1:
+        back = (np.diff(phrase) < 0) | ((np.diff(phrase) == 0) & (np.diff(component) <= 0))
+        new[1:] = (np.diff(ids) != 0) | back
+    return np.cumsum(new)
+
+
+def read_header(path: Path) -> ChunkHeader:
+    """Reads what a chunk's file says besides its rows.
+
+    Raises:
+        BadDataError: If the file is broken.
+    """
+    try:
+        with pa.memory_map(str(path)) as stream:
+            metadata = pa.ipc.open_file(stream).schema.metadata
+            return msgspec.json.decode(metadata[_HEADER], type=ChunkHeader)
+    except (OSError, pa.ArrowException, KeyError, TypeError, msgspec.DecodeError) as error:
+        raise BadDataError(
+            f"{path}: broken work file ({error}); delete it and run again"
+        ) from error
+
+
+def read_rows(path: Path, index: int, count: int) -> pa.Table:
+    """Reads the rows of a chunk that go to one shard.
+
+    Args:
+        path: The chunk's file.
+        index: Which shard.
+        count: Of how many.
+
+    Returns:
+        The rows, with their image hash and source.
+
+    Raises:
+        BadDataError: If the file is broken.
+    """
+    try:
+        with pa.memory_map(str(path)) as stream:
+            table = pa.ipc.open_file(stream).read_all()
+            low, high = hash_range(index, count)
+            hashes = table[IMAGE_HASH].to_numpy()
+            first = int(np.searchsorted(hashes, np.uint64(low), "left"))
+            last = int(np.searchsorted(hashes, np.uint64(high), "right"))
+            return table.slice(first, last - first).replace_schema_metadata(None)
+    except (OSError, pa.ArrowException) as error:
+        raise BadDataError(
+            f"{path}: broken work file ({error}); delete it and run again"
+        ) from error

@@ -1,0 +1,178 @@
+"""`alps build`: narratives in, shards out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import msgspec
+
+from alp_builder.build import BuildSummary, build
+from alp_builder.cli.parsing import Verbs, add_json, add_verb, percent, print_json, say
+from alp_builder.config import BuildConfig, config_dict, load_config
+from alp_builder.errors import UsageError
+from alp_builder.extraction import DROPPED
+from alp_builder.inputs import find_sources
+from alp_builder.manifest import META_FOLDER, QUARANTINE
+
+DEFAULT_MAX_BAD_FRACTION = 0.01
+
+_EXAMPLE = """
+alps build narratives/*.jsonl --out data/alps/mine --workers 4
+alps build coco_val_localized_narratives.jsonl --split val --out data/alps/coco --set window.lag=-0.3
+"""
+
+_REASONS = {
+    "no_traces": "have no trace",
+    "empty_caption": "have an empty caption",
+    "no_timed_words": "have no timed words",
+    "narration_frame": "name the picture or a place in it",
+    "abstract": "name no thing (a colour, a number, a kind)",
+    "dropped.no_timed_words": "no timed word covers them",
+    "times_out_of_order": "their words' times are out of order",
+    "no_points": "no trace point in their window",
+    "outside_image": "trace outside the image",
+    "few_points": "fewer points than boxes.min_points",
+    "low_score": "score under boxes.min_score",
+}
+
+
+def add_parser(verbs: Verbs) -> None:
+    """Adds the verb to `alps`."""
+    parser = add_verb(verbs, "build", "build ALP shards from narratives", _EXAMPLE, run)
+    parser.add_argument(
+        "inputs", nargs="*", metavar="INPUT", help="files (.jsonl, .gz, .zst), folders, globs, URLs"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the data set")
+    parser.add_argument("--split", default="train", metavar="NAME", help="their split (train)")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes (all cores)",
+    )
+    parser.add_argument("--with-traces", action="store_true", help="keep each ALP's trace points")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of choices")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+        help="set one choice, such as window.lag=-0.3; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-bad-fraction", type=float, default=DEFAULT_MAX_BAD_FRACTION, metavar="X",
+        help="exit with 1 after the build if more of the records were set aside (0.01)",
+    )  # fmt: skip
+    parser.add_argument("--show-config", action="store_true", help="print every choice and stop")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carries the verb out."""
+    config = load_config(args.config, args.overrides)
+    if args.with_traces:
+        config = msgspec.structs.replace(config, with_traces=True)
+    if args.show_config:
+        say(_config_lines(config))
+        return 0
+    if args.out is None:
+        raise UsageError("--out DIR is missing: the folder the shards go to")
+    if args.workers < 1:
+        raise UsageError(f"--workers {args.workers}: expected 1 or more")
+    if not 0 <= args.max_bad_fraction <= 1:
+        raise UsageError(f"--max-bad-fraction {args.max_bad_fraction}: expected between 0 and 1")
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", args.split):
+        raise UsageError(f"--split {args.split}: expected letters, digits, '-' and '_'")
+    sources = find_sources(args.inputs, args.split)
+    summary = build(sources, args.out, config, args.workers, progress=not args.json)
+    if args.json:
+        print_json(_figures(summary))
+    else:
+        say(summary_lines(summary))
+    if summary.bad_fraction > args.max_bad_fraction:
+        share = percent(summary.bad_fraction, 1)
+        say([f"too many bad records: {share} set aside, --max-bad-fraction allows less"])
+        return 1
+    return 0
+
+
+def summary_lines(summary: BuildSummary) -> list[str]:
+    """The end of a build in words: what went in, what came out, what became of the rest."""
+    counts = summary.counts
+    bad = sum(summary.rejected.values())
+    lines = [f"note: {note}" for note in summary.notes]
+    if summary.already_built:
+        lines.append("nothing to do: the data set is there, built from the same inputs and choices")
+    lines.append("")
+    lines.append(f"narratives read    {counts['narratives']:>10,}")
+    lacking = ("no_traces", "empty_caption", "no_timed_words")
+    lines += [f"  {counts[name]:>10,}  {_REASONS[name]}" for name in lacking if counts.get(name)]
+    lines.append(f"records set aside  {bad:>10,}")
+    lines += [f"  {number:>10,}  {reason}" for reason, number in sorted(summary.rejected.items())]
+    lines.append(f"phrases found      {counts['phrases']:>10,}")
+    dropped = {name: n for name, n in counts.items() if name.startswith(DROPPED) and n}
+    lines.append(f"  dropped          {sum(dropped.values()):>10,}")
+    for name, number in sorted(dropped.items(), key=lambda item: -item[1]):
+        reason = name.removeprefix(DROPPED)
+        words = _REASONS.get(name, _REASONS.get(reason, reason))
+        lines.append(f"  {number:>10,}  {reason}: {words}")
+    lines.append(f"ALPs written       {counts['alps_written']:>10,}")
+    if counts.get("duplicate_alps"):
+        narratives = counts["duplicate_narratives"]
+        lines.append(
+            f"  {counts['duplicate_alps']:>10,}  left out, of {narratives:,} narratives read twice"
+        )
+    if summary.built:
+        lines.append(f"narratives/s       {summary.built / summary.seconds:>10,.0f}")
+    if summary.reused_chunks:
+        lines.append(f"went on from an interrupted build: {summary.reused_chunks} chunks were done")
+    lines += [
+        "",
+        f"shards: {summary.folder} ({len(summary.shards)} files, {sum(s.size for s in summary.shards):,} bytes)",
+    ]
+    if bad:
+        lines.append(f"set aside: {summary.folder / META_FOLDER / QUARANTINE}")
+    lines.append(f"open:   {_opening_command(str(summary.folder))}")
+    return lines
+
+
+def _opening_command(folder: str) -> str:
+    """The command that opens the data set in pandas with the Python that runs now."""
+    python = Path(sys.executable)
+    if python.is_relative_to(Path.cwd()):
+        python = python.relative_to(Path.cwd())
+    code = f"import pandas as pd; print(pd.read_parquet({folder!r}))"
+    plain = re.fullmatch(r"[\w./=-]+", folder)  # then double quotes serve, and read better
+    return f'{python} -c "{code}"' if plain else f"{python} -c {shlex.quote(code)}"
+
+
+def _figures(summary: BuildSummary) -> dict[str, object]:
+    return {
+        "out": str(summary.folder),
+        "counts": summary.counts,
+        "rejected": summary.rejected,
+        "bad_fraction": summary.bad_fraction,
+        "seconds": summary.seconds,
+        "narratives_per_s": summary.built / summary.seconds if summary.seconds else None,
+        "already_built": summary.already_built,
+        "reused_chunks": summary.reused_chunks,
+        "notes": summary.notes,
+        "shards": summary.shards,
+    }
+
+
+def _config_lines(config: BuildConfig) -> list[str]:
+    """The configuration as TOML, ready for `--config`."""
+    tree = config_dict(config)
+    lines = [_toml(name, value) for name, value in tree.items() if not isinstance(value, dict)]
+    for section, fields in tree.items():
+        if isinstance(fields, dict):
+            lines += ["", f"[{section}]", *(_toml(name, value) for name, value in fields.items())]
+    return lines
+
+
+def _toml(name: str, value: object) -> str:
+    return f"{name} = {msgspec.json.encode(value).decode()}"

@@ -1,0 +1,65 @@
+"""The `alps` command: parses the call, runs a verb, turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+from alp_builder.cli import audit, build, simulate, stats, validate
+from alp_builder.errors import AlpError
+
+VERBS = (simulate, build, validate, stats, audit)
+"""The verbs in the order of use; each module has `add_parser` and `run`."""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of `alps` with all its verbs."""
+    parser = argparse.ArgumentParser(
+        prog="alps",
+        description="Turn narrated images into approximately localized phrases (ALPs).",
+        epilog="Exit codes: 0 good, 1 bad data, 2 bad usage. `alps VERB --help` shows an example of each.",
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb in VERBS:
+        verb.add_parser(verbs)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs `alps`.
+
+    Args:
+        arguments: Words of the command line after `alps`; default the process's own.
+
+    Returns:
+        The exit code: 0 good, 1 bad data, 2 bad usage, 130 interrupted.
+    """
+    parsed = make_parser().parse_args(arguments)
+    try:
+        code: int = parsed.run(parsed)
+        sys.stdout.flush()
+    except AlpError as error:
+        print(f"alps {parsed.verb}: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    except KeyboardInterrupt:
+        message = f"alps {parsed.verb}: stopped; run the same command again to go on"
+        print(message, file=sys.stderr)  # noqa: T201
+        return 130
+    except BrokenPipeError:  # the reader of a pipe has gone, as in `alps stats ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _version() -> str:
+    try:
+        return f"alp-toolkit {version('alp-toolkit')}"
+    except PackageNotFoundError:
+        return "alp-toolkit (not installed)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

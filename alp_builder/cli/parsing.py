@@ -1,0 +1,66 @@
+"""What the verbs share: how a parser looks, and how figures are printed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+Verbs = Any  # argparse's action of sub-parsers, whose class is private
+
+
+def add_verb(
+    verbs: Verbs, name: str, summary: str, example: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    """Adds a verb with its one-line summary and an example.
+
+    Args:
+        verbs: Where `argparse` keeps sub-commands.
+        name: The verb.
+        summary: What it does.
+        example: Commands, shown as they are.
+        run: What carries it out and returns the exit code.
+
+    Returns:
+        Its parser, to add arguments to.
+    """
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog="example:\n" + "\n".join(f"  {line}" for line in example.strip().splitlines()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Adds `--json`."""
+    parser.add_argument("--json", action="store_true", help="print figures as JSON, for machines")
+
+
+def print_json(value: Any) -> None:
+    """Prints a value as one JSON document on standard output."""
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+
+
+def say(lines: Iterable[str]) -> None:
+    """Prints lines on standard output; what a terminal could take for a command is made visible."""
+    for line in lines:
+        sys.stdout.write(printable(line) + "\n")
+
+
+def printable(text: str) -> str:
+    """The text with control characters escaped: captions and file names are untrusted."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def percent(part: float, whole: float) -> str:
+    """A share as text, such as `12.3 %`; a dash where there is no whole."""
+    return f"{100 * part / whole:.1f} %" if whole else "-"

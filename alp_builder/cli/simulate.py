@@ -1,0 +1,148 @@
+"""`alps simulate scenes` and `alps simulate narratives`: a world with known truth, and its narrator."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import msgspec
+
+from alp_builder.simulate import (
+    PROFILES,
+    SceneConfig,
+    find_profile,
+    simulate_narratives,
+    simulate_scenes,
+)
+
+SCENES_EXAMPLE = """example:
+  alps simulate scenes --out data/world --train 2000 --val 300 --test 300 --seed 1 --workers 2
+
+The data are simulated, and say so in their `info` blocks. A stopped run goes on where it was when the
+same command is given again."""
+
+NARRATIVES_EXAMPLE = """example:
+  alps simulate narratives --coco data/world/instances_train.json --profile coco \\
+      --out data/world/narratives_train.jsonl
+
+works on any COCO instance file with masks; for real COCO images add --dataset-id mscoco_val2017. The
+meaning of every phrase goes to narratives_train.truth.jsonl beside the narratives."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb and its two forms."""
+    parser = subparsers.add_parser(
+        "simulate",
+        help="make simulated scenes, or simulated narratives of images with masks",
+        description=__doc__,
+        epilog=SCENES_EXAMPLE + "\n\n" + NARRATIVES_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    forms = parser.add_subparsers(dest="what", required=True, metavar="{scenes,narratives}")
+    _add_scenes(forms)
+    _add_narratives(forms)
+    parser.set_defaults(run=run)
+
+
+def _add_scenes(forms: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    scenes = forms.add_parser(
+        "scenes",
+        help="images, COCO instance files and a split of base and novel classes",
+        description="Draw a simulated world: images, instances_{train,val,test}.json, split.json.",
+        epilog=SCENES_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    scenes.add_argument("--out", type=Path, required=True, help="folder that shall appear")
+    defaults = SceneConfig()
+    for field in SceneConfig.__struct_fields__:
+        default = getattr(defaults, field)
+        flag = "--" + field.replace("_", "-")
+        note = f"{SCENE_HELP[field]} (default {default})"
+        scenes.add_argument(flag, type=type(default), default=default, help=note)
+    _add_common(scenes)
+
+
+def _add_narratives(forms: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    narratives = forms.add_parser(
+        "narratives",
+        help="narratives of a COCO data set with masks, and what each phrase means",
+        description="Narrate images with masks, in the Localized Narratives schema, simulated.",
+        epilog=NARRATIVES_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = narratives.add_argument
+    add("--coco", type=Path, required=True, help="COCO instance file with polygons or RLE")
+    add("--out", type=Path, required=True, help="narratives file (.jsonl)")
+    add("--profile", default="coco", help=f"noise: {', '.join(PROFILES)} (default coco)")
+    add("--seed", type=int, default=0, help="seed (default 0)")
+    add("--per-image", type=int, default=1, help="narratives of each image (default 1)")
+    add("--dataset-id", help="how records name the data set (default: what the file's info says)")
+    add("--limit", type=int, help="narrate only the first so many images")
+    add("--min-side", type=float, default=0.03, help="least side of a thing, in image sides")
+    _add_common(narratives)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workers", type=int, default=1, help="processes; the bytes do not change")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+
+SCENE_HELP = {
+    "seed": "seed of the world",
+    "train": "scenes of the train split",
+    "val": "scenes of the val split",
+    "test": "scenes of the test split",
+    "image_size": "side of the square images in pixels",
+    "min_things": "fewest things a scene tries to place",
+    "max_things": "most things of a scene",
+    "min_scale": "least longer side of a thing, in image sides",
+    "max_scale": "greatest longer side of a thing, in image sides",
+    "repeat_rate": "probability that a thing is followed by another of its class",
+    "min_visible": "least share of a thing that stays visible",
+    "clutter": "most pieces of clutter",
+    "shadow": "darkness of shadows, 0 for none",
+    "grain": "amplitude of the pixel noise in grey levels",
+    "jpeg_quality": "quality of the image files",
+}
+"""Help of each field of `SceneConfig`."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Carry out `alps simulate`; prints a summary and returns the exit code.
+
+    Raises:
+        UsageError: If an argument is out of range or a file is missing.
+        BadDataError: If the COCO file cannot be used.
+    """
+    summary: msgspec.Struct
+    if args.what == "scenes":
+        config = SceneConfig(**{f: getattr(args, f) for f in SceneConfig.__struct_fields__})
+        summary = simulate_scenes(config, args.out, args.workers, progress=not args.json)
+    else:
+        summary = simulate_narratives(
+            args.coco,
+            find_profile(args.profile),
+            args.out,
+            seed=args.seed,
+            per_image=args.per_image,
+            dataset_id=args.dataset_id,
+            limit=args.limit,
+            min_side=args.min_side,
+            workers=args.workers,
+            progress=not args.json,
+        )
+    if args.json:
+        sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
+    else:
+        for name, value in msgspec.to_builtins(summary).items():
+            sys.stdout.write(f"{name.replace('_', ' '):>24}: {_plain(value)}\n")
+    return 0
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)

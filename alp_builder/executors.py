@@ -1,0 +1,102 @@
+"""What runs the chunks of a build: this process, or several of them.
+
+An executor takes tasks and yields each with the number of narratives read, as it is done, in any order. The
+files the tasks write do not depend on which executor ran them.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from typing import Protocol
+
+from alp_builder.chunks import ChunkTask, build_chunk
+from alp_builder.config import BuildConfig
+from alp_builder.errors import BadDataError
+from alp_builder.extraction import AlpExtractor
+
+_AHEAD = 2  # tasks queued for each worker; more would only pile up
+
+
+class Executor(Protocol):
+    """Anything that runs tasks and yields them as they are done."""
+
+    def __call__(
+        self, tasks: list[ChunkTask], config: BuildConfig, workers: int
+    ) -> Iterator[tuple[ChunkTask, int]]:
+        """Runs the tasks.
+
+        Args:
+            tasks: Independent of each other.
+            config: All choices.
+            workers: How many may run at once.
+
+        Yields:
+            A task that is done and the number of narratives in it.
+        """
+        ...
+
+
+def run_local(
+    tasks: list[ChunkTask], config: BuildConfig, workers: int
+) -> Iterator[tuple[ChunkTask, int]]:
+    """Runs tasks here where one worker suffices, else in processes of this machine.
+
+    Raises:
+        BadDataError: If a worker dies, as it does when the system runs out of memory.
+    """
+    workers = min(workers, len(tasks))
+    if workers <= 1:
+        extractor = AlpExtractor(config) if tasks else None
+        for task in tasks:
+            assert extractor is not None
+            yield task, build_chunk(task, extractor, config)
+        return
+    # Processes are spawned: forking a process that has threads (pyarrow's, tqdm's) may deadlock.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start_worker, (config,)) as pool:
+        waiting: dict[Future[int], ChunkTask] = {}
+        queue = iter(tasks)
+        try:
+            while True:
+                for task in islice(queue, workers * _AHEAD - len(waiting)):
+                    waiting[pool.submit(_work, task)] = task
+                if not waiting:
+                    return
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    yield waiting.pop(future), future.result()
+        except BrokenProcessPool as error:
+            raise BadDataError(
+                "a worker process died, perhaps for lack of memory; finished work is kept:"
+                " run the same command again, with fewer --workers"
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+_worker: tuple[AlpExtractor, BuildConfig] | None = None
+
+
+def _start_worker(config: BuildConfig) -> None:
+    """Loads the model once for each process, and ties the process's life to its parent's."""
+    global _worker  # noqa: PLW0603  the one way to hand a pool's tasks something costly to load
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    _worker = AlpExtractor(config), config
+
+
+def _follow_parent() -> None:
+    """Ends this process when its parent is gone, killed or not: nobody would collect its work."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(task: ChunkTask) -> int:
+    assert _worker is not None
+    return build_chunk(task, *_worker)

@@ -1,0 +1,247 @@
+"""Narratives to rows of the ALP schema: the whole method, for one batch.
+
+The steps are those of `alignment`, `phrases`, `windows`, `pointer`, `boxes` and `quality`, in this order.
+Every phrase is accounted for: it becomes at least one ALP or is counted under the reason why not, so that
+`phrases == phrases_with_alps + sum of dropped`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from alp_builder.alignment import align_utterances
+from alp_builder.arrays import Bools, Floats, Ints
+from alp_builder.boxes import Boxes, drop_reasons, make_boxes
+from alp_builder.config import BuildConfig
+from alp_builder.narratives import MICROSECONDS, NarrativeBatch
+from alp_builder.phrases import Phrase, PhraseExtractor
+from alp_builder.pointer import WindowPoints, find_components, gather_points
+from alp_builder.quality import quality_score
+from alp_builder.schema import BOX, TIGHT_BOX, arrow_schema
+from alp_builder.windows import Windows, phrase_windows
+
+DROPPED = "dropped."
+"""Prefix of the counts of phrases that gave no ALP, before the reason."""
+
+
+@dataclass(frozen=True)
+class PhraseTable:
+    """F phrases of a batch that name things, as arrays.
+
+    Attributes:
+        narrative: int64 (F,), the narrative of each phrase.
+        index: int64 (F,), which phrase of its narrative, dropped ones counted.
+        phrases: The F phrases.
+    """
+
+    narrative: Ints
+    index: Ints
+    phrases: list[Phrase]
+
+    def column(self, name: str) -> npt.NDArray[np.int64]:
+        """An integer or boolean attribute of all phrases as int64 (F,)."""
+        return np.array(list(map(attrgetter(name), self.phrases)), np.int64)
+
+    def take(self, chosen: Bools) -> PhraseTable:
+        """The phrases where `chosen`, bool (F,), is set."""
+        phrases = [self.phrases[index] for index in np.flatnonzero(chosen).tolist()]
+        return PhraseTable(self.narrative[chosen], self.index[chosen], phrases)
+
+
+class AlpExtractor:
+    """Turns batches of narratives into ALPs.
+
+    Args:
+        config: All choices of the method.
+        phrases: Finds noun phrases; loads the configured model where not given.
+    """
+
+    def __init__(self, config: BuildConfig, phrases: PhraseExtractor | None = None) -> None:
+        self.config = config
+        self.phrases = phrases or PhraseExtractor(config.phrases)
+
+    def extract(self, batch: NarrativeBatch) -> tuple[pa.Table, Counter[str]]:
+        """The ALPs of a batch.
+
+        Args:
+            batch: Any number of narratives.
+
+        Returns:
+            A table of `arrow_schema`, in the order of narratives, phrases and components; and counts:
+            `phrases`, `alps`, and `dropped.REASON` in phrases.
+        """
+        return self.locate(batch, list(self.phrases.extract(batch.captions)))
+
+    def locate(
+        self, batch: NarrativeBatch, phrases: Sequence[list[Phrase]]
+    ) -> tuple[pa.Table, Counter[str]]:
+        """The second half of `extract`: from phrases at hand to rows.
+
+        Args:
+            batch: N narratives.
+            phrases: The phrases of each of them.
+
+        Returns:
+            As `extract`.
+        """
+        located = locate_boxes(batch, phrases, self.config)
+        counts = located.counts
+        keep = self._filter(located.boxes, located.score, len(located.table.phrases), counts)
+        rows = _rows(batch, located, keep, self.config.with_traces)
+        counts["alps"] += rows.num_rows
+        return rows, counts
+
+    def _filter(self, boxes: Boxes, score: Floats, phrases: int, counts: Counter[str]) -> Bools:
+        """Which boxes stay, (B,); counts each phrase left without any under its main box's reason."""
+        reasons = drop_reasons(boxes, score, self.config.boxes)
+        keep = np.ones(len(score), np.bool_)
+        for flags in reasons.values():
+            keep &= ~flags
+        alive = np.bincount(boxes.window[keep], minlength=phrases) > 0
+        seen = np.bincount(boxes.window, minlength=phrases) > 0
+        counts[DROPPED + "no_points"] += int((~seen).sum())
+        for name, flags in reasons.items():
+            lost = flags & (boxes.rank == 0) & ~alive[boxes.window]
+            counts[DROPPED + name] += int(lost.sum())
+        return keep
+
+
+@dataclass(frozen=True)
+class Located:
+    """F phrases with windows and B boxes, before boxes are filtered.
+
+    Attributes:
+        table: The phrases that have a window.
+        windows: Their windows.
+        points: Trace points of the windows.
+        boxes: Boxes of the windows.
+        score: float64 (B,), quality of the boxes.
+        counts: Phrases found, and those that have no window by reason.
+    """
+
+    table: PhraseTable
+    windows: Windows
+    points: WindowPoints
+    boxes: Boxes
+    score: Floats
+    counts: Counter[str]
+
+
+def locate_boxes(
+    batch: NarrativeBatch, phrases: Sequence[list[Phrase]], config: BuildConfig
+) -> Located:
+    """Alignment, windows, points, components, boxes and scores of a batch, arrays throughout.
+
+    Args:
+        batch: N narratives.
+        phrases: The phrases of each of them.
+        config: All choices.
+
+    Returns:
+        Everything but the rows.
+    """
+    counts: Counter[str] = Counter()
+    table = _things(phrases, counts)
+    alignment = align_utterances(batch)
+    start, end = table.column("char_start"), table.column("char_end")
+    windows = phrase_windows(batch, alignment, table.narrative, start, end, config.window)
+    usable = windows.timed & windows.ordered
+    counts[DROPPED + "no_timed_words"] += int((~windows.timed).sum())
+    counts[DROPPED + "times_out_of_order"] += int((windows.timed & ~windows.ordered).sum())
+    if not usable.all():
+        table, windows = table.take(usable), windows.take(usable)
+    points = gather_points(batch, table.narrative, windows.start, windows.end, config.trace)
+    is_plural = table.column("is_plural") > 0
+    components = find_components(points, is_plural, config.trace)
+    most = np.where(is_plural, config.boxes.plural_components, 1)
+    boxes = make_boxes(windows, points, components, most, config.boxes)
+    return Located(table, windows, points, boxes, quality_score(boxes), counts)
+
+
+def _things(phrases: Sequence[list[Phrase]], counts: Counter[str]) -> PhraseTable:
+    """The phrases that name things; the others are counted."""
+    kept: list[Phrase] = []
+    narratives: list[int] = []
+    indices: list[int] = []
+    for narrative, found in enumerate(phrases):
+        counts["phrases"] += len(found)
+        for index, phrase in enumerate(found):
+            if phrase.dropped:
+                counts[DROPPED + phrase.dropped] += 1
+            else:
+                kept.append(phrase)
+                narratives.append(narrative)
+                indices.append(index)
+    return PhraseTable(np.array(narratives, np.int64), np.array(indices, np.int64), kept)
+
+
+def _rows(batch: NarrativeBatch, located: Located, keep: Bools, with_traces: bool) -> pa.Table:
+    """Arrow rows of the boxes that stay, in the order of narratives, phrases and components."""
+    table, boxes, score = located.table, located.boxes, located.score
+    kept = np.flatnonzero(keep)
+    window = boxes.window[kept]
+    rank = boxes.rank[kept]
+    narrative = table.narrative[window]
+    phrases = [table.phrases[index] for index in window.tolist()]
+    ids = batch.narrative_ids()
+    owners = narrative.tolist()
+    captions = [batch.captions[i] for i in owners]
+    keys = zip(owners, table.index[window].tolist(), rank.tolist(), strict=True)
+    box = dict(zip(BOX, boxes.xyxy[kept].astype(np.float32).T, strict=True))
+    tight = dict(zip(TIGHT_BOX, boxes.tight[kept].astype(np.float32).T, strict=True))
+    columns: dict[str, object] = {
+        "alp_id": [f"{ids[i]}-{phrase:03d}-{component}" for i, phrase, component in keys],
+        "narrative_id": [ids[i] for i in owners],
+        "dataset_id": [batch.dataset_ids[i] for i in owners],
+        "image_id": [batch.image_ids[i] for i in owners],
+        "annotator_id": batch.annotator_ids[narrative],
+        "caption": captions,
+        "phrase": [c[p.char_start : p.char_end] for c, p in zip(captions, phrases, strict=True)],
+        "phrase_text": [phrase.text for phrase in phrases],
+        "head_lemma": [phrase.head_lemma for phrase in phrases],
+        "is_plural": [phrase.is_plural for phrase in phrases],
+        "is_group": [phrase.is_group for phrase in phrases],
+        "phrase_index": table.index[window].astype(np.int32),
+        "component_index": rank.astype(np.int32),
+        "char_start": np.array([phrase.char_start for phrase in phrases], np.int32),
+        "char_end": np.array([phrase.char_end for phrase in phrases], np.int32),
+        "t_start": _seconds(located.windows.start[window]),
+        "t_end": _seconds(located.windows.end[window]),
+        **box,
+        **tight,
+        "num_points": boxes.num_points[kept].astype(np.int32),
+        "dwell_time": boxes.dwell_time[kept].astype(np.float32),
+        "dwell_fraction": boxes.dwell_fraction[kept].astype(np.float32),
+        "num_components": boxes.num_components[kept].astype(np.int32),
+        "hull_area": boxes.hull_area[kept].astype(np.float32),
+        "time_gap": boxes.time_gap[kept].astype(np.float32),
+        "inside_fraction": boxes.inside_fraction[kept].astype(np.float32),
+        "score": score[kept].astype(np.float32),
+    }
+    if with_traces:
+        columns |= _traces(located.points, boxes, kept)
+    schema = arrow_schema(("core", "traces") if with_traces else ("core",))
+    arrays = [pa.array(columns[name], schema.field(name).type) for name in schema.names]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _traces(points: WindowPoints, boxes: Boxes, kept: Ints) -> dict[str, object]:
+    """The list columns: x, y, t of each kept box's points."""
+    groups = boxes.points
+    chosen = [groups.index[groups.offsets[box] : groups.offsets[box + 1]] for box in kept.tolist()]
+    return {
+        "trace_x": [points.x[index].astype(np.float32) for index in chosen],
+        "trace_y": [points.y[index].astype(np.float32) for index in chosen],
+        "trace_t": [_seconds(points.t[index]) for index in chosen],
+    }
+
+
+def _seconds(microseconds: Ints) -> npt.NDArray[np.float32]:
+    return (microseconds / MICROSECONDS).astype(np.float32)

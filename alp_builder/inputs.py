@@ -1,0 +1,258 @@
+"""What the user named as input, as plain local files cut into chunks.
+
+An input is a file, a folder, a glob or a URL that fsspec can open. A plain local file is read where it is.
+What is compressed or remote is copied once, unpacked, into the build's work folder, so that every chunk can
+be read from its byte offset by whichever worker takes it.
+
+A **chunk** is a stretch of whole lines. The cut depends on the file and `shards.chunk_bytes` alone, never on
+the number of workers, and is found in the same pass that computes the file's SHA-256.
+"""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import fsspec
+import msgspec
+import zstandard
+
+from alp_builder.errors import BadDataError, UsageError
+from alp_builder.files import atomic_file
+
+PLAIN_SUFFIXES = (".jsonl", ".ndjson", ".json")
+PACKED_SUFFIXES = (".gz", ".zst")
+SPLITS = ("train", "val", "test")
+
+_BLOCK = 2**20
+_LOCAL_SCHEMES = ("file://", "local://")
+
+
+class NarrativeSource(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of narratives and the split its ALPs go to.
+
+    Attributes:
+        location: Local path or URL.
+        split: Name of the split.
+    """
+
+    location: str
+    split: str
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of whole lines of an input.
+
+    Attributes:
+        number: Position among all chunks of the build.
+        source: Index of the input.
+        start: Byte offset of its first line.
+        end: Byte offset one past its last line.
+        first_line: Number of its first line, counted from 1.
+    """
+
+    number: int
+    source: int
+    start: int
+    end: int
+    first_line: int
+
+
+class ScannedInput(msgspec.Struct, frozen=True, kw_only=True):
+    """An input that was read once from end to end.
+
+    Attributes:
+        location: As the user gave it.
+        split: Name of the split.
+        size: Bytes, unpacked.
+        sha256: Of the unpacked bytes.
+        lines: Line ends in it.
+    """
+
+    location: str
+    split: str
+    size: int
+    sha256: str
+    lines: int
+
+
+def is_url(location: str) -> bool:
+    """Whether a location names its file system, such as `https://` or `s3://`."""
+    return "://" in location
+
+
+def find_sources(inputs: list[str], split: str) -> list[NarrativeSource]:
+    """Expands files, folders and globs; URLs stay as they are.
+
+    Args:
+        inputs: What the user named.
+        split: Split of all of them.
+
+    Returns:
+        The sources in the order given, the files of a folder or glob by name, each once.
+
+    Raises:
+        UsageError: If one of them matches no file of narratives.
+    """
+    if not inputs:
+        raise UsageError("no input: name files, folders, globs or URLs of narratives")
+    found: dict[str, None] = {}
+    for item in inputs:
+        for location in _expand(item):
+            found[location] = None
+    return [NarrativeSource(location=location, split=split) for location in found]
+
+
+def _expand(item: str) -> list[str]:
+    """The files one input stands for."""
+    for scheme in _LOCAL_SCHEMES:
+        item = item.removeprefix(scheme)
+    if is_url(item):
+        return [item]
+    path = Path(item)
+    if path.is_file():
+        return [item]
+    if path.is_dir():
+        files = [str(file) for file in sorted(path.rglob("*")) if _holds_narratives(file)]
+        if not files:
+            endings = ", ".join(PLAIN_SUFFIXES)
+            raise UsageError(f"{item}: no file in it ends in {endings} (or those with .gz, .zst)")
+        return files
+    found = glob.glob(item, recursive=True)  # noqa: PTH207  absolute patterns, which Path.glob refuses
+    matches = sorted(match for match in found if Path(match).is_file())
+    if not matches:
+        raise UsageError(f"{item}: no such file, folder or glob match")
+    return matches
+
+
+def _holds_narratives(file: Path) -> bool:
+    name = file.name
+    for suffix in PACKED_SUFFIXES:
+        name = name.removesuffix(suffix)
+    return file.is_file() and not name.startswith(".") and name.endswith(PLAIN_SUFFIXES)
+
+
+def localise(source: NarrativeSource, copy: Path, max_inflation: int) -> Path:
+    """Makes a source a plain local file.
+
+    Args:
+        source: The source.
+        copy: Where an unpacked copy goes if one is needed; an existing copy is used again.
+        max_inflation: Most unpacked bytes, in multiples of the packed ones.
+
+    Returns:
+        The source itself if it is plain and local, else the copy.
+
+    Raises:
+        BadDataError: If it cannot be read, is broken, or unpacks to absurdly much.
+    """
+    location = source.location
+    if not is_url(location) and not location.endswith(PACKED_SUFFIXES):
+        return Path(location)
+    if copy.exists():
+        return copy
+    try:
+        with _open_raw(location) as (raw, size), atomic_file(copy) as target:
+            limit = (
+                max(size, _BLOCK) * max_inflation if location.endswith(PACKED_SUFFIXES) else None
+            )
+            written = 0
+            while block := raw.read(_BLOCK):
+                written += len(block)
+                if limit is not None and written > limit:
+                    raise BadDataError(
+                        f"{location}: unpacks to over {max_inflation} times its size;"
+                        " if it is no bomb, raise input.max_inflation"
+                    )
+                target.write(block)
+    except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
+        raise BadDataError(f"{location}: broken or truncated archive ({error})") from error
+    except (OSError, ValueError, ImportError) as error:
+        raise BadDataError(f"{location}: cannot be read ({error})") from error
+    return copy
+
+
+@contextmanager
+def _open_raw(location: str) -> Iterator[tuple[BinaryIO, int]]:
+    """Opens a location for reading unpacked bytes; yields the stream and the packed size."""
+    with fsspec.open(location, "rb") as packed:
+        raw = cast("BinaryIO", packed)
+        size = int(getattr(packed, "size", None) or 0)
+        if not size and not is_url(location):
+            size = Path(location).stat().st_size
+        if location.endswith(".gz"):
+            yield cast("BinaryIO", gzip.GzipFile(fileobj=raw)), size
+        elif location.endswith(".zst"):
+            reader = zstandard.ZstdDecompressor(max_window_size=2**27)
+            yield cast("BinaryIO", reader.stream_reader(raw, read_across_frames=True)), size
+        else:
+            yield raw, size
+
+
+def scan(
+    path: Path,
+    source: NarrativeSource,
+    index: int,
+    first_chunk: int,
+    chunk_bytes: int,
+    advance: Callable[[int], object] = lambda _: None,
+) -> tuple[ScannedInput, list[Chunk]]:
+    """Reads a plain file once: its hash and its chunks.
+
+    Args:
+        path: The file.
+        source: Where it came from.
+        index: Its number among the inputs.
+        first_chunk: Number of its first chunk.
+        chunk_bytes: About how many bytes make a chunk; a chunk ends with the line that reaches it.
+        advance: Called with the bytes read, for a progress bar.
+
+    Returns:
+        What the file is, and its chunks. An empty file has none.
+
+    Raises:
+        BadDataError: If it cannot be read.
+    """
+    digest = hashlib.sha256()
+    chunks: list[Chunk] = []
+    offset = start = lines = 0
+    first_line = 1
+
+    def close_chunk(end: int) -> None:
+        nonlocal start, first_line
+        number = first_chunk + len(chunks)
+        chunks.append(
+            Chunk(number=number, source=index, start=start, end=end, first_line=first_line)
+        )
+        start, first_line = end, lines + 1
+
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+                position = 0
+                # The first line end at or past the chunk's size closes it.
+                while (goal := start + chunk_bytes - 1) < offset + len(block):
+                    newline = block.find(b"\n", max(goal - offset, position))
+                    if newline < 0:
+                        break
+                    lines += block.count(b"\n", position, newline + 1)
+                    position = newline + 1
+                    close_chunk(offset + position)
+                lines += block.count(b"\n", position)
+                offset += len(block)
+                advance(len(block))
+    except OSError as error:
+        raise BadDataError(f"{source.location}: cannot be read ({error})") from error
+    if offset > start:
+        close_chunk(offset)
+    scanned = ScannedInput(
+        location=source.location, split=source.split, size=offset, sha256=digest.hexdigest(), lines=lines
+    )  # fmt: skip
+    return scanned, chunks

@@ -1,0 +1,235 @@
+"""Noun phrases out of captions: what was named, ready to be pointed at.
+
+spaCy finds noun chunks; the rules here decide what of them is a thing. For each phrase:
+
+- its **characters**: `caption[char_start:char_end]` is the phrase as spoken, determiner and all;
+- its **text** for a text classifier: lower case, without determiners, possessives, counts and the word
+  "color" after a colour ("the two red color buses" -> "red buses");
+- its **head lemma** and whether it is **plural** or was named as a **group**.
+
+Two chunks around "of" are one phrase. "A group of cows" means cows, several of them; "a slice of pizza"
+means pizza; "a cup of coffee" means the cup and keeps its text. Pronouns and existential "there" are no
+phrases at all. Phrases that only frame the narration ("this image", "the left side") are found but marked
+with the reason why they go, so that they can be counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from alp_builder import lexicon
+from alp_builder.config import PhraseConfig
+from alp_builder.errors import UsageError
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.tokens import Doc, Span, Token
+
+REQUIRED_PIPES = ("tok2vec", "tagger", "attribute_ruler", "parser", "lemmatizer")
+"""Components noun chunks and lemmas need; without attribute_ruler spaCy silently finds no chunk."""
+
+_KEPT_POS = frozenset({"NOUN", "PROPN"})
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A noun phrase of a caption.
+
+    Attributes:
+        char_start: Offset of its first character in the caption.
+        char_end: One past its last character.
+        text: For a text classifier, see the module.
+        head_lemma: Lemma of the noun that is pointed at, lower case.
+        is_plural: It means several things.
+        is_group: It was named as a group of them.
+        dropped: Why it is no thing to point at (`narration_frame`, `abstract`), or empty.
+    """
+
+    char_start: int
+    char_end: int
+    text: str
+    head_lemma: str
+    is_plural: bool
+    is_group: bool
+    dropped: str = ""
+
+
+class PhraseExtractor:
+    """Finds the noun phrases of captions with one loaded spaCy pipeline.
+
+    Args:
+        config: Model and rules.
+
+    Raises:
+        UsageError: If the model is not installed or lacks a component that noun chunks need.
+    """
+
+    def __init__(self, config: PhraseConfig) -> None:
+        self.config = config
+        self.nlp = load_pipeline(config.spacy_model)
+        self._lemmatizer = self.nlp.get_pipe("lemmatizer")
+        # Only heads need a lemma: running the component over every token would cost 10 % more time.
+        self.nlp.disable_pipe("lemmatizer")
+        self._lemmas: dict[tuple[str, str], str] = {}
+
+    def extract(self, captions: Iterable[str]) -> Iterator[list[Phrase]]:
+        """Yields the phrases of each caption, in the order of the text, none overlapping.
+
+        Args:
+            captions: Any number of captions.
+        """
+        for doc in self.nlp.pipe(captions, batch_size=self.config.spacy_batch_size):
+            yield self._phrases(doc)
+
+    def _phrases(self, doc: Doc) -> list[Phrase]:
+        chunks = [chunk for chunk in doc.noun_chunks if chunk.root.pos_ in _KEPT_POS]
+        phrases: list[Phrase] = []
+        position = 0
+        while position < len(chunks):
+            chunk = chunks[position]
+            following = chunks[position + 1] if position + 1 < len(chunks) else None
+            if following is not None and self._joins(doc, chunk, following):
+                phrases.append(self._joined(chunk, following))
+                position += 2
+            else:
+                phrases.append(self._single(chunk))
+                position += 1
+        return phrases
+
+    def _joins(self, doc: Doc, chunk: Span, following: Span) -> bool:
+        """Whether two chunks around "of" name one thing."""
+        if not self.config.resolve_partitives or following.start != chunk.end + 1:
+            return False
+        if doc[chunk.end].lower_ != "of" or self._is_frame(following):
+            return False
+        lemma = self._lemma(chunk.root)
+        return lemma in lexicon.GROUP_NOUNS | lexicon.PART_NOUNS | lexicon.CONTAINER_NOUNS
+
+    def _joined(self, chunk: Span, following: Span) -> Phrase:
+        """The phrase of two chunks around "of"; the head decides which of them is meant."""
+        outer = self._lemma(chunk.root)
+        if outer in lexicon.CONTAINER_NOUNS:
+            head, text = chunk.root, f"{self._text(chunk)} of {self._text(following)}"
+            is_group, is_plural = False, self._is_plural(chunk)
+        else:
+            head, text = following.root, self._text(following)
+            is_group = outer in lexicon.GROUP_NOUNS
+            is_plural = is_group or self._is_plural(following) or chunk.root.tag_ == "NNS"
+        start, end = chunk.start_char, following.end_char
+        return Phrase(start, end, text, self._lemma(head), is_plural, is_group)
+
+    def _single(self, chunk: Span) -> Phrase:
+        dropped = ""
+        if self.config.drop_narration_frame:
+            if self._is_frame(chunk):
+                dropped = "narration_frame"
+            elif chunk.root.lower_ in lexicon.ABSTRACT_NOUNS:
+                dropped = "abstract"
+        return Phrase(
+            char_start=chunk.start_char,
+            char_end=chunk.end_char,
+            text=self._text(chunk),
+            head_lemma=self._lemma(chunk.root),
+            is_plural=self._is_plural(chunk),
+            is_group=self._lemma(chunk.root) in lexicon.GROUP_NOUNS,
+            dropped=dropped,
+        )
+
+    def _is_frame(self, chunk: Span) -> bool:
+        """Whether a chunk names the picture or a place in it rather than a thing."""
+        head = chunk.root.lower_
+        if head in lexicon.PLACE_NOUNS:
+            allowed = lexicon.PLACE_MODIFIERS | lexicon.PICTURE_NOUNS
+        elif head in lexicon.PICTURE_NOUNS:
+            allowed = lexicon.PICTURE_MODIFIERS
+            if head == "frame" and chunk.doc[max(chunk.start - 1, 0)].lower_ not in {"in", "of"}:
+                return False  # a frame hangs on the wall unless something happens in it
+            # "A picture on the wall" is a thing; "it is a picture of" and "this is a picture" are not.
+            if chunk[0].lower_ in {"a", "an", "one", "another"} and not _opens(chunk):
+                return False
+        else:
+            return False
+        return all(
+            token.i == chunk.root.i
+            or token.lower_ in allowed
+            or token.pos_ in {"DET", "PRON", "PUNCT"}
+            for token in chunk
+        )
+
+    def _is_plural(self, chunk: Span) -> bool:
+        root = chunk.root
+        if root.lower_ in lexicon.PLURAL_ONLY:
+            return any(token.lower_ in lexicon.PLURAL_QUANTIFIERS for token in chunk)
+        if root.tag_ in {"NNS", "NNPS"} or root.lower_ in lexicon.COLLECTIVE_SINGULAR:
+            return True
+        return any(
+            token.lower_ in lexicon.PLURAL_QUANTIFIERS for token in chunk if token.i < root.i
+        )
+
+    def _text(self, chunk: Span) -> str:
+        """The chunk for a text classifier: lower case, no determiner, count or empty "color"."""
+        tokens = list(chunk)
+        while len(tokens) > 1 and _is_pointer(tokens[0]):
+            tokens = tokens[1:]
+        parts: list[str] = []
+        previous = ""
+        for token in tokens:
+            word = token.lower_
+            empty = word in lexicon.COLOR_WORDS and previous in lexicon.COLORS
+            if not (self.config.drop_color_word and empty and token.i != chunk.root.i):
+                parts.append(word + (" " if token.whitespace_ else ""))
+            previous = word
+        return " ".join("".join(parts).split()) or chunk.root.lower_
+
+    def _lemma(self, token: Token) -> str:
+        key = (token.lower_, token.tag_)
+        lemma = self._lemmas.get(key)
+        if lemma is None:
+            found = self._lemmatizer.lemmatize(token)
+            lemma = found[0].lower() if found else token.lower_
+            if len(self._lemmas) < 200_000:  # bounded: captions are untrusted
+                self._lemmas[key] = lemma
+        return lemma
+
+
+def load_pipeline(model: str) -> Language:
+    """Loads a spaCy pipeline without named entities, which nothing here uses.
+
+    Raises:
+        UsageError: If it is not installed or lacks a component.
+    """
+    import spacy  # slow to import; only work that reads captions pays for it
+
+    try:
+        nlp = spacy.load(model, exclude=["ner"])
+    except OSError as error:
+        hint = "install it with pip, or set phrases.spacy_model to an installed English pipeline"
+        raise UsageError(f"spaCy model {model!r} is not installed; {hint}") from error
+    missing = [name for name in REQUIRED_PIPES if name not in nlp.pipe_names]
+    if missing:
+        raise UsageError(
+            f"spaCy model {model!r} lacks {', '.join(missing)}: no noun chunks without"
+        )
+    return nlp
+
+
+def _opens(chunk: Span) -> bool:
+    """Whether a chunk stands at the start of its sentence or right after "is", or is followed by "of"."""
+    doc, start, end = chunk.doc, chunk.start, chunk.end
+    before = doc[start - 1].lower_ if start else ""
+    if start > 1 and doc[start - 2].lower_ == "there":
+        return False  # "there is a picture": something in this one
+    if start == chunk.sent.start or before in {"is", "'s", "in", "from", "on", "at"}:
+        return True
+    return bool(end < len(doc) and doc[end].lower_ == "of")
+
+
+def _is_pointer(token: Token) -> bool:
+    """Whether a leading token counts, owns or points, and says nothing of how the thing looks."""
+    return bool(
+        token.tag_ in {"DT", "PRP$", "CD", "WDT", "PDT", "POS", "EX", "WP$"}
+        or token.lower_ in lexicon.QUANTIFIERS
+        or token.pos_ == "PUNCT"
+    )

@@ -1,0 +1,165 @@
+"""How others read ALP shards: by manifest, by schema version, by split, with filters.
+
+    from alp_builder import read_alps
+    table = read_alps("data/alps", columns=["phrase_text", "x0", "y0", "x1", "y1"], split="train")
+    frame = read_alps("data/alps", filters=[("score", ">=", 0.5)]).to_pandas()
+
+The shards are plain Parquet and any Parquet reader opens them; this one adds what a program wants: a folder
+without manifest is refused, so is a schema it does not know, and the columns of the version before are
+brought up to the present one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from alp_builder.errors import BadDataError, UsageError
+from alp_builder.manifest import Manifest, read_manifest
+from alp_builder.schema import SCHEMA_VERSION
+
+Filters: TypeAlias = Any
+"""`[(column, op, value), ...]`, lists of such lists joined by "or", or a `pyarrow.dataset` expression."""
+
+UPGRADES: dict[int, Callable[[pa.Table], pa.Table]] = {}
+"""For each older version that is still read, what turns its rows into those of the next version."""
+
+
+@dataclass(frozen=True)
+class AlpDataset:
+    """A finished ALP data set.
+
+    Attributes:
+        folder: Where it lies.
+        manifest: What is known of it.
+    """
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def splits(self) -> list[str]:
+        """Names of the splits, sorted."""
+        return sorted({shard.split for shard in self.manifest.shards})
+
+    @property
+    def num_rows(self) -> int:
+        """Number of ALPs in all splits."""
+        return sum(shard.rows for shard in self.manifest.shards)
+
+    def paths(self, split: str | None = None) -> list[Path]:
+        """The shard files of a split, or of all.
+
+        Raises:
+            UsageError: If there is no such split.
+        """
+        if split is not None and split not in self.splits:
+            raise UsageError(
+                f"{self.folder}: no split {split!r}; there is {', '.join(self.splits)}"
+            )
+        shards = self.manifest.shards
+        return [self.folder / shard.path for shard in shards if split in (None, shard.split)]
+
+    def table(
+        self,
+        columns: Sequence[str] | None = None,
+        filters: Filters = None,
+        split: str | None = None,
+    ) -> pa.Table:
+        """Reads rows into memory.
+
+        Args:
+            columns: Which columns; default all, and `split` where no split is chosen.
+            filters: As `pyarrow.parquet.read_table` takes them, or a dataset expression.
+            split: Which split; default all.
+
+        Returns:
+            An Arrow table in the order of the shards, the columns those of the present version.
+
+        Raises:
+            UsageError: If a column, a filter or a split does not exist.
+            BadDataError: If a shard is missing or broken.
+        """
+        paths = self.paths(split)
+        expression = filters
+        if filters is not None and not isinstance(filters, ds.Expression):
+            try:
+                expression = pq.filters_to_expression(filters)
+            except (TypeError, ValueError) as error:
+                raise UsageError(f"filters {filters!r}: expected [(column, op, value)]") from error
+        old = self.manifest.schema_version < SCHEMA_VERSION
+        try:
+            dataset = ds.dataset(
+                [str(path) for path in paths],
+                format="parquet",
+                partitioning=ds.HivePartitioning(pa.schema([("split", pa.string())])),
+                partition_base_dir=str(self.folder),
+            )
+            if not old:
+                return dataset.to_table(
+                    columns=list(columns) if columns else None, filter=expression
+                )
+            upgraded = self._upgrade(dataset.to_table())
+            kept = upgraded if expression is None else upgraded.filter(expression)
+            return kept.select(list(columns)) if columns else kept
+        except (pa.ArrowInvalid, KeyError) as error:
+            if isinstance(error, KeyError) or "No match for FieldRef" in str(error):
+                message = str(error).splitlines()[0]
+                raise UsageError(f"{self.folder}: no such column ({message})") from error
+            raise BadDataError(f"{self.folder}: a shard is broken ({error})") from error
+        except OSError as error:
+            raise BadDataError(f"{self.folder}: a shard cannot be read ({error})") from error
+
+    def shards(self, split: str | None = None) -> Iterator[pa.Table]:
+        """Yields shard after shard, for data that does not fit memory."""
+        for path in self.paths(split):
+            try:
+                table = pq.ParquetFile(path).read()
+            except (OSError, pa.ArrowException) as error:
+                raise BadDataError(f"{path}: not a readable shard ({error})") from error
+            yield self._upgrade(table)
+
+    def _upgrade(self, table: pa.Table) -> pa.Table:
+        for version in range(self.manifest.schema_version, SCHEMA_VERSION):
+            table = UPGRADES[version](table)
+        return table
+
+
+def open_alps(folder: str | Path) -> AlpDataset:
+    """Opens a finished data set.
+
+    Args:
+        folder: Where `alps build` wrote it.
+
+    Returns:
+        The data set.
+
+    Raises:
+        BadDataError: If there is no manifest, or its schema is too new or too old for this program.
+    """
+    manifest = read_manifest(Path(folder))
+    found = manifest.schema_version
+    if found > SCHEMA_VERSION:
+        raise BadDataError(
+            f"{folder}: schema version {found} is newer than {SCHEMA_VERSION}, the one this program knows;"
+            " upgrade alp-toolkit"
+        )
+    if found < SCHEMA_VERSION and not set(range(found, SCHEMA_VERSION)) <= set(UPGRADES):
+        raise BadDataError(f"{folder}: schema version {found} is too old to read; build it again")
+    return AlpDataset(Path(folder), manifest)
+
+
+def read_alps(
+    folder: str | Path,
+    columns: Sequence[str] | None = None,
+    filters: Filters = None,
+    split: str | None = None,
+) -> pa.Table:
+    """Opens a finished data set and reads rows of it, see `open_alps` and `AlpDataset.table`."""
+    return open_alps(folder).table(columns, filters, split)

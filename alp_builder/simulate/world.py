@@ -1,0 +1,255 @@
+"""A world on disk: images, COCO instance files and the split of base and novel classes.
+
+    OUT/train/000000000.jpg ...      instances_train.json   split.json
+    OUT/val/010000000.jpg ...        instances_val.json
+    OUT/test/020000000.jpg ...       instances_test.json
+
+Work goes on in `OUT.partial` and is renamed to `OUT` at the end, so a world is whole or not there. Scenes
+are drawn in chunks; a finished chunk leaves its annotations in `OUT.partial/.chunks`, and a run that is
+started again draws only the chunks that are missing. Bytes depend on the settings only, for any number
+of workers. Every file says that the data are simulated.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from PIL import Image
+from pycocotools import mask as mask_utils
+from tqdm import tqdm
+
+from alp_builder.errors import UsageError
+from alp_builder.simulate.config import ID_STRIDE, SPLITS, WORLD_VERSION, SceneConfig
+from alp_builder.simulate.files import write_whole
+from alp_builder.simulate.scenes import Scene, draw_scene
+from alp_builder.simulate.vocabulary import CLASSES
+
+CHUNK = 64
+"""Scenes of a chunk."""
+
+
+class SceneSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run made."""
+
+    simulated: bool
+    folder: str
+    scenes: dict[str, int]
+    things: dict[str, int]
+    classes: int
+    novel_classes: int
+    resumed_scenes: int
+    fingerprint: str
+
+
+class _Chunk(msgspec.Struct):
+    """Scenes `start` to `stop` of a split."""
+
+    split: str
+    start: int
+    stop: int
+
+    @property
+    def file(self) -> str:
+        return f"{self.split}-{self.start:08d}-{self.stop:08d}.json"
+
+
+class _Drawn(msgspec.Struct):
+    """Image and annotation records of a chunk; annotation ids are given when all are there."""
+
+    images: list[dict[str, Any]]
+    annotations: list[dict[str, Any]]
+
+
+def simulate_scenes(
+    config: SceneConfig, out_dir: Path, workers: int = 1, *, progress: bool = True
+) -> SceneSummary:
+    """Draw a world.
+
+    Args:
+        config: Settings of the world.
+        out_dir: Folder that shall appear.
+        workers: Processes.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        Counts; `resumed_scenes` were already there from a run that was stopped.
+
+    Raises:
+        UsageError: If a setting is out of range, the folder exists, or a stopped run of other
+            settings lies beside it.
+    """
+    config.check()
+    if workers < 1:
+        raise UsageError(f"workers must be at least 1, got {workers}")
+    if out_dir.exists():
+        raise UsageError(f"{out_dir} exists; remove it or give another folder")
+    work = out_dir.with_name(out_dir.name + ".partial")
+    _claim(work, config)
+    chunks = [
+        _Chunk(split, start, min(start + CHUNK, config.count(split)))
+        for split in SPLITS
+        for start in range(0, config.count(split), CHUNK)
+    ]
+    missing = [chunk for chunk in chunks if not (work / ".chunks" / chunk.file).exists()]
+    total = sum(config.count(split) for split in SPLITS)
+    resumed = total - sum(chunk.stop - chunk.start for chunk in missing)
+    draw = partial(_draw_chunk, config=config, work=work)
+    with ExitStack() as stack:
+        bar = stack.enter_context(
+            tqdm(
+                total=total,
+                initial=resumed,
+                unit="scene",
+                desc="simulated scenes",
+                disable=not progress,
+            )
+        )
+        if workers == 1:
+            done: Iterator[int] = map(draw, missing)
+        else:
+            done = stack.enter_context(ProcessPoolExecutor(workers)).map(draw, missing)
+        for count in done:
+            bar.update(count)
+    things = {split: _write_split(work, split, chunks, config) for split in SPLITS}
+    write_whole(work / "split.json", _json(_split_record()))
+    shutil.rmtree(work / ".chunks")
+    work.rename(out_dir)
+    return SceneSummary(
+        simulated=True,
+        folder=str(out_dir),
+        scenes={split: config.count(split) for split in SPLITS},
+        things=things,
+        classes=len(CLASSES),
+        novel_classes=sum(kind.is_novel for kind in CLASSES),
+        resumed_scenes=resumed,
+        fingerprint=config.fingerprint(),
+    )
+
+
+def _claim(work: Path, config: SceneConfig) -> None:
+    """Make the working folder, or check that it is of the same settings."""
+    mark = work / ".chunks" / "settings"
+    if work.exists():
+        if not mark.exists() or mark.read_text() != config.fingerprint():
+            raise UsageError(
+                f"{work} is a stopped run of other settings; remove it or repeat its settings"
+            )
+        return
+    for split in SPLITS:
+        (work / split).mkdir(parents=True)
+    (work / ".chunks").mkdir()
+    write_whole(mark, config.fingerprint().encode())
+
+
+def _draw_chunk(chunk: _Chunk, config: SceneConfig, work: Path) -> int:
+    """Draw a chunk's scenes; its record appears last, when all images are there."""
+    drawn = _Drawn([], [])
+    for index in range(chunk.start, chunk.stop):
+        scene = draw_scene(config, chunk.split, index)
+        image_id = SPLITS.index(chunk.split) * ID_STRIDE + index
+        name = f"{image_id:09d}.jpg"
+        buffer = io.BytesIO()
+        Image.fromarray(scene.image).save(buffer, "JPEG", quality=config.jpeg_quality)
+        (work / chunk.split / name).write_bytes(buffer.getvalue())
+        drawn.images.append(
+            {
+                "id": image_id,
+                "file_name": name,
+                "width": scene.image.shape[1],
+                "height": scene.image.shape[0],
+                "backdrop": scene.backdrop,
+                "horizon": scene.horizon,
+            }
+        )
+        drawn.annotations += annotations_of(scene, image_id)
+    write_whole(work / ".chunks" / chunk.file, _json(drawn))
+    return chunk.stop - chunk.start
+
+
+def annotations_of(scene: Scene, image_id: int) -> list[dict[str, Any]]:
+    """COCO annotations of a scene's things, without ids.
+
+    The mask is the visible one as compressed RLE, `bbox` is xywh in pixels and tight round it.
+    """
+    things = len(scene.kinds)
+    masks = scene.owner[:, :, None] == np.arange(things, dtype=np.int16)
+    codes = mask_utils.encode(np.asfortranarray(masks, dtype=np.uint8)) if things else []
+    boxes, areas = (mask_utils.toBbox(codes), mask_utils.area(codes)) if things else ([], [])
+    return [
+        {
+            "image_id": image_id,
+            "category_id": kind.category_id,
+            "segmentation": {"size": list(code["size"]), "counts": code["counts"].decode("ascii")},
+            "bbox": box.tolist(),
+            "area": int(area),
+            "iscrowd": 0,
+            "color": color,
+        }
+        for kind, color, code, box, area in zip(
+            scene.kinds, scene.colors, codes, boxes, areas, strict=True
+        )
+    ]
+
+
+def _write_split(work: Path, split: str, chunks: list[_Chunk], config: SceneConfig) -> int:
+    """Write a split's COCO file; the number of its things."""
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for chunk in chunks:
+        if chunk.split == split:
+            data = (work / ".chunks" / chunk.file).read_bytes()
+            drawn = msgspec.json.decode(data, type=_Drawn)
+            images += drawn.images
+            annotations += drawn.annotations
+    first = SPLITS.index(split) * 100 * ID_STRIDE + 1
+    record = {
+        "info": {
+            "description": f"Simulated world, {split} split: drawn by a program, no photographs",
+            "simulated": True,
+            "dataset_id": f"simulated_world_{split}",
+            "split": split,
+            "world_version": WORLD_VERSION,
+            "fingerprint": config.fingerprint(),
+            "settings": msgspec.to_builtins(config),
+        },
+        "licenses": [{"id": 1, "name": "Generated data, no rights reserved", "url": ""}],
+        "images": images,
+        "annotations": [{"id": first + i, **a} for i, a in enumerate(annotations)],
+        "categories": [
+            {
+                "id": kind.category_id,
+                "name": kind.name,
+                "plural": kind.many,
+                "supercategory": kind.supercategory,
+            }
+            for kind in CLASSES
+        ],
+    }
+    write_whole(work / f"instances_{split}.json", _json(record))
+    return len(annotations)
+
+
+def _split_record() -> dict[str, Any]:
+    """Base and novel classes by name and by id."""
+    base = [kind for kind in CLASSES if not kind.is_novel]
+    novel = [kind for kind in CLASSES if kind.is_novel]
+    return {
+        "simulated": True,
+        "base": [kind.name for kind in base],
+        "novel": [kind.name for kind in novel],
+        "base_ids": [kind.category_id for kind in base],
+        "novel_ids": [kind.category_id for kind in novel],
+    }
+
+
+def _json(value: object) -> bytes:
+    return msgspec.json.encode(value) + b"\n"

@@ -1,0 +1,119 @@
+"""Phrases to time windows: when the speaker was on a phrase.
+
+A window runs from the start of the phrase's first utterance to the later of two ends: the end of its last
+utterance and the start of the next one, because speakers keep pointing while they look for the next word.
+`window.end = "utterance"` leaves the second end out. A lag moves the whole window.
+
+"Next" means the first utterance that starts strictly later: published records hold zero-length utterances
+("In" 0.0-0.0, "this" 0.0-0.8), where a group of words shares one time.
+
+Legend: N narratives, U utterances, F phrases of all narratives. Times are int64 microseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from alp_builder.alignment import Alignment
+from alp_builder.arrays import (
+    Bools,
+    Ints,
+    group_of,
+    offsets_of,
+    ranges,
+    segment_any,
+    segment_reduce,
+)
+from alp_builder.config import WindowConfig
+from alp_builder.narratives import MICROSECONDS, NarrativeBatch
+
+TIME_BITS = 42
+"""Bits of a time in a (narrative, time) key: 50 days in microseconds, and room for 2**21 narratives."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of F phrases.
+
+    Attributes:
+        start: int64 (F,), microseconds.
+        end: int64 (F,), microseconds, not before `start`.
+        timed: bool (F,), some utterance covers the phrase; the other fields mean nothing where not.
+        ordered: bool (F,), none of those utterances is out of the order of time.
+    """
+
+    start: Ints
+    end: Ints
+    timed: Bools
+    ordered: Bools
+
+    def take(self, chosen: Bools) -> Windows:
+        """The windows where `chosen`, bool (F,), is set."""
+        return Windows(
+            self.start[chosen], self.end[chosen], self.timed[chosen], self.ordered[chosen]
+        )
+
+
+def time_keys(narrative: Ints, time: Ints) -> Ints:
+    """Joins narrative and time into keys that sort by narrative first; a time before 0 counts as 0."""
+    return (narrative << TIME_BITS) + np.maximum(time, 0)
+
+
+def phrase_windows(
+    batch: NarrativeBatch,
+    alignment: Alignment,
+    narrative: Ints,
+    char_start: Ints,
+    char_end: Ints,
+    config: WindowConfig,
+) -> Windows:
+    """Finds the window of each phrase.
+
+    Args:
+        batch: N narratives with U utterances.
+        alignment: Places of the utterances.
+        narrative: int64 (F,), the narrative of each phrase.
+        char_start: int64 (F,), the phrase's first character in its caption.
+        char_end: int64 (F,), one past its last character.
+        config: Window end and lag.
+
+    Returns:
+        The windows.
+    """
+    owner = group_of(batch.utterance_offsets)
+    # Characters of all captions end to end: places never overlap, so both their ends are sorted too.
+    caption_offsets = offsets_of([len(caption) + 1 for caption in batch.captions])
+    placed = np.flatnonzero(alignment.char_start >= 0)
+    place_start = alignment.char_start[placed] + caption_offsets[owner[placed]]
+    by_place = placed[np.argsort(place_start, kind="stable")]
+    place_start = alignment.char_start[by_place] + caption_offsets[owner[by_place]]
+    place_end = alignment.char_end[by_place] + caption_offsets[owner[by_place]]
+
+    first = np.searchsorted(place_end, char_start + caption_offsets[narrative], "right")
+    last = np.searchsorted(place_start, char_end + caption_offsets[narrative], "left")
+    sizes = np.maximum(last - first, 0)
+    words = by_place[ranges(first, sizes)]
+    offsets = offsets_of(sizes)
+    start = segment_reduce(np.minimum, batch.utterance_start[words], offsets, 0)
+    latest_start = segment_reduce(np.maximum, batch.utterance_start[words], offsets, 0)
+    end = segment_reduce(np.maximum, batch.utterance_end[words], offsets, 0)
+    if config.end == "next_word":
+        end = np.maximum(end, _next_start(batch, owner, narrative, latest_start))
+    lag = round(config.lag * MICROSECONDS)
+    return Windows(
+        start=start + lag,
+        end=end + lag,
+        timed=sizes > 0,
+        ordered=~segment_any(alignment.out_of_order[words], offsets),
+    )
+
+
+def _next_start(batch: NarrativeBatch, owner: Ints, narrative: Ints, time: Ints) -> Ints:
+    """The first utterance start later than `time` in each phrase's narrative, 0 where there is none."""
+    keys = np.sort(time_keys(owner, batch.utterance_start))
+    position = np.searchsorted(keys, time_keys(narrative, time), "right")
+    exists = position < batch.utterance_offsets[narrative + 1]
+    found = keys[np.where(exists, position, 0)] if len(keys) else np.zeros(len(time), np.int64)
+    return np.where(exists, found - (narrative << TIME_BITS), 0)
