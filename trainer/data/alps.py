@@ -1,7 +1,7 @@
 """ALPs of shards as flat arrays, grouped by image and joined to image files.
 
 The shards are read once, filtered by quality, sorted by image, and kept as an `ArrayStore` under a
-fingerprint of the manifest and the filter; every later run and every worker maps the same file:
+fingerprint of the rows' hashes and the filter; every later run and every worker maps the same file:
 
 | array | shape | meaning |
 | --- | --- | --- |
@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from alp_builder.errors import BadDataError, UsageError
 from trainer.data.arraystore import ArrayStore, StringTable, is_published, publish
 from trainer.data.images import ImageFinder, ImageReport, image_key
-from trainer.data.shards import manifest_fingerprint, scan_shards
+from trainer.data.shards import open_shards, rows_fingerprint, scan_rows
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +78,8 @@ class AlpFilter(msgspec.Struct, frozen=True, kw_only=True):
             & (field("dwell_time") >= self.min_dwell_time)
             & (field("x0") < 1)
             & (field("y0") < 1)
-            & (field("x1") - field("x0") > max(self.min_side, 1e-6))
-            & (field("y1") - field("y0") > max(self.min_side, 1e-6))
+            & (field("x1") - field("x0") >= max(self.min_side, 1e-6))
+            & (field("y1") - field("y0") >= max(self.min_side, 1e-6))
         )
         if self.max_components is not None:
             rows &= field("num_components") <= self.max_components
@@ -232,12 +232,13 @@ def cache_alps(folder: Path, cache: Path, quality: AlpFilter, split: str | None)
     Raises:
         BadDataError: If the data set is unfinished, of an unknown schema, or has no fitting ALP.
     """
-    recipe = (manifest_fingerprint(folder), LAYOUT, msgspec.to_builtins(quality), split)
+    shards = open_shards(folder)
+    recipe = (rows_fingerprint(shards), LAYOUT, msgspec.to_builtins(quality), split)
     fingerprint = hashlib.sha256(msgspec.json.encode(recipe)).hexdigest()[:20]
     target = cache / f"alps-{fingerprint}"
     if is_published(target):
         return ArrayStore(target)
-    batches = list(scan_shards(folder, _COLUMNS, quality.expression(), split))
+    batches = list(scan_rows(shards, _COLUMNS, quality.expression(), split))
     table = pa.Table.from_batches(batches) if batches else None
     if table is None or not table.num_rows:
         raise BadDataError(f"{folder}: no ALP passes the filter {msgspec.to_builtins(quality)}")

@@ -35,6 +35,7 @@ from alp_builder.errors import BadDataError, UsageError
 from trainer.data.arraystore import ArrayStore, StringTable, is_published, publish
 from trainer.data.cocofile import CocoAnnotation, CocoFile, CocoImage, Rle, read_coco
 from trainer.data.images import ImageReport, SafeRoot, image_key
+from trainer.data.rle import is_whole
 
 logger = logging.getLogger(__name__)
 
@@ -298,8 +299,12 @@ def _mask_of(
     if segmentation.size != (image.height, image.width):
         return []
     if isinstance(segmentation.counts, str):
-        return segmentation.counts.encode("ascii")
-    plain = {"size": list(segmentation.size), "counts": segmentation.counts}
+        code = segmentation.counts.encode("ascii", "replace")
+        return code if is_whole(code, image.height, image.width) else []
+    runs = segmentation.counts
+    if min(runs, default=-1) < 0 or sum(runs) != image.height * image.width:
+        return []
+    plain = {"size": list(segmentation.size), "counts": runs}
     return bytes(mask_utils.frPyObjects(plain, image.height, image.width)["counts"])
 
 

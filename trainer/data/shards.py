@@ -1,94 +1,86 @@
-"""The trainer's one door to ALP shards: schema and manifest checked, only needed columns read."""
+"""The trainer's one door to ALP shards: the builder's reader, and only the columns that are needed.
+
+The reader checks manifest, schema version and split. What is added here is reading text columns as dictionaries,
+so that a phrase said a thousand times is stored once, and captions, most of the bytes, never.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from alp_builder.errors import BadDataError, UsageError
-from alp_builder.schema import COLUMNS, SCHEMA_VERSION, VERSION_KEY
+from alp_builder.reader import AlpDataset, open_alps
+from alp_builder.schema import SCHEMA_VERSION
 
-MANIFEST = Path("_alps") / "manifest.json"
 TEXT = ("dataset_id", "image_id", "phrase_text", "head_lemma")
-"""Columns of text, read as dictionaries: a phrase said a thousand times is stored once."""
+"""Columns read as dictionaries."""
 
 
-def manifest_fingerprint(folder: Path) -> str:
-    """SHA-256 of the manifest, which names every shard's own hash.
+def open_shards(folder: Path) -> AlpDataset:
+    """A finished data set.
 
     Raises:
         UsageError: If the folder does not exist.
-        BadDataError: If it has no manifest.
+        BadDataError: If it has no manifest, or its schema is not one this program reads.
     """
     if not folder.is_dir():
         raise UsageError(
-            f"{folder}: no such folder; build ALPs with `alps build ... --out {folder}`"
+            f"{folder}: no such folder; make ALPs with `alps build ... --out {folder}`"
         )
-    try:
-        data = (folder / MANIFEST).read_bytes()
-        json.loads(data)
-    except FileNotFoundError:
-        raise BadDataError(
-            f"{folder}: no {MANIFEST}, so no finished data set; run `alps build` again to finish it"
-        ) from None
-    except ValueError:
-        raise BadDataError(f"{folder / MANIFEST}: not JSON; build the data set again") from None
-    return hashlib.sha256(data).hexdigest()
+    return open_alps(folder)
 
 
-def scan_shards(
-    folder: Path, columns: Sequence[str], where: pc.Expression | None, split: str | None
+def rows_fingerprint(shards: AlpDataset) -> str:
+    """SHA-256 of the hashes of all rows, as the manifest lists them."""
+    listed = shards.manifest.shards
+    rows = [(shard.split, shard.path, shard.logical_sha256) for shard in listed]
+    recipe = msgspec.json.encode((shards.manifest.schema_version, rows))
+    return hashlib.sha256(recipe).hexdigest()
+
+
+def scan_rows(
+    shards: AlpDataset, columns: Sequence[str], where: pc.Expression, split: str | None
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of the rows of all shards, in the order of the files.
+    """Batches of rows, in the order of the shards, text columns as dictionaries.
 
     Args:
-        folder: Data set with a manifest.
+        shards: Data set.
         columns: Columns to read.
-        where: Rows to read, all if `None`.
+        where: Rows to read.
         split: Split to read, all if `None`.
 
     Raises:
-        BadDataError: If there is no manifest, or the schema is newer than this program or lacks a
-            column.
         UsageError: If there is no such split.
+        BadDataError: If a shard is missing, broken, or lacks a column.
     """
-    manifest_fingerprint(folder)
-    files = sorted(folder.glob(f"split={split or '*'}/*.parquet"))
-    if not files:
-        splits = sorted(path.name.removeprefix("split=") for path in folder.glob("split=*"))
-        raise UsageError(
-            f"{folder}: no shards of split {split!r}; it has {', '.join(splits) or 'none'}"
-        )
-    types = {column.name: column.type for column in COLUMNS}
     text = [name for name in columns if name in TEXT]
-    format_ = ds.ParquetFileFormat(dictionary_columns=text)
-    for path in files:
-        shard = ds.dataset(path, format=format_)
-        _check(path, shard.schema, columns, types)
-        yield from shard.to_batches(columns=list(columns), filter=where)
+    if shards.manifest.schema_version != SCHEMA_VERSION:
+        for table in shards.shards(split):  # the reader brings older columns up to date
+            yield from _encoded(table.filter(where).select(list(columns)), text).to_batches()
+        return
+    form = ds.ParquetFileFormat(dictionary_columns=text)
+    for path in shards.paths(split):
+        try:
+            # No reading ahead: with it, the whole data set would wait in memory at once.
+            scanner = ds.dataset(str(path), format=form).scanner(
+                columns=list(columns), filter=where, batch_readahead=1, fragment_readahead=1
+            )
+            yield from scanner.to_batches()
+        except (OSError, pa.ArrowException) as error:
+            reason = str(error).splitlines()[0]
+            raise BadDataError(f"{path}: not a readable ALP shard ({reason})") from None
 
 
-def _check(
-    path: Path, schema: pa.Schema, columns: Sequence[str], types: dict[str, pa.DataType]
-) -> None:
-    """Whether a shard can be read by this program."""
-    stamp = (schema.metadata or {}).get(VERSION_KEY, b"")
-    if not stamp.isdigit():
-        raise BadDataError(f"{path}: no ALP schema version in its metadata; not an ALP shard")
-    if not SCHEMA_VERSION - 1 <= int(stamp) <= SCHEMA_VERSION:
-        raise BadDataError(
-            f"{path}: schema version {int(stamp)}, this program reads {max(1, SCHEMA_VERSION - 1)}"
-            f" to {SCHEMA_VERSION}; update the toolkit or build the shards again"
-        )
-    for name in columns:
-        found = schema.field(name).type if name in schema.names else pa.null()
-        if pa.types.is_dictionary(found):
-            found = found.value_type
-        if found != types[name]:
-            raise BadDataError(f"{path}: column {name} is {found}, expected {types[name]}")
+def _encoded(table: pa.Table, text: Sequence[str]) -> pa.Table:
+    """The table with its text columns as dictionaries."""
+    for name in text:
+        column = table[name].dictionary_encode()
+        table = table.set_column(table.schema.get_field_index(name), name, column)
+    return table

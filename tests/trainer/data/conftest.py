@@ -9,43 +9,19 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from alp_builder.schema import arrow_schema
+from pipelines.synthetic_shards import table_of, write_data_set
 from trainer.data.alps import AlpDataset
 from trainer.data.images import ImageFinder
 from trainer.data.masks import MaskDataset
 
-DEFAULTS: dict[Any, Any] = {
-    pa.string(): "",
-    pa.int64(): 0,
-    pa.int32(): 1,
-    pa.float32(): 0.5,
-    pa.bool_(): False,
-}
-
-
-def shard_rows(rows: list[dict[str, Any]]) -> pa.Table:
-    """Rows with the columns given, and something allowed in all others."""
-    schema = arrow_schema()
-    columns = {
-        field.name: [row.get(field.name, DEFAULTS[field.type]) for row in rows] for field in schema
-    }
-    return pa.table(columns, schema=schema)
-
 
 def write_shards(folder: Path, rows: list[dict[str, Any]], split: str = "train") -> Path:
     """A finished data set of two shards."""
-    part = folder / f"split={split}"
-    part.mkdir(parents=True, exist_ok=True)
     half = (len(rows) + 1) // 2
-    for index, chunk in enumerate((rows[:half], rows[half:])):
-        pq.write_table(shard_rows(chunk), part / f"part-{index:05d}-of-00002.parquet")
-    (folder / "_alps").mkdir(exist_ok=True)
-    (folder / "_alps" / "manifest.json").write_text(json.dumps({"rows": len(rows)}))
-    return folder
+    tables = [table_of(chunk) for chunk in (rows[:half], rows[half:])]
+    return write_data_set(folder, tables, count=2, split=split)
 
 
 def alp(image: str, phrase: str, box: tuple[float, ...], **more: Any) -> dict[str, Any]:

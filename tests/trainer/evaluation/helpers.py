@@ -1,4 +1,4 @@
-"""Hand-made truth on an image of 40 x 40 pixels: masks are squares, so overlaps can be worked by hand."""
+"""Hand-made truth on 40 x 40 pixels: masks are rectangles, so overlaps are worked by hand."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def test_the_command_prints_a_table_and_writes_metrics(
     assert lines[0].split() == ["base", "novel", "all"]
     assert ["AP50", "100.0", "0.0", "50.0"] in [line.split() for line in lines]
     metrics = json.loads(out.read_text())
-    assert metrics["AP50"] == {"base": 1, "novel": 0, "all": 0.5}
+    assert metrics["AP50"] == pytest.approx({"base": 1, "novel": 0, "all": 0.5})
     assert metrics["per_class"]["car"]["group"] == "novel"
 
 
