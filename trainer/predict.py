@@ -17,23 +17,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from detectron2.data import Metadata
-from detectron2.structures import Instances
-from detectron2.utils.visualizer import ColorMode, Visualizer
-from numpy.typing import NDArray
-from PIL import Image
 from torch import nn
 from tqdm import tqdm
 
-from alp_builder.errors import AlpError, BadDataError, UsageError
+from alp_builder.errors import AlpError, UsageError
 from trainer.data.items import read_image
 from trainer.data.loaders import item_of_image
 from trainer.engine.build import build_embedder, build_model
 from trainer.engine.checkpoint import latest_checkpoint, load_checkpoint
 from trainer.engine.config import load_config
 from trainer.engine.inference import coco_results, detect, write_results
+from trainer.engine.pictures import draw, save_png
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
@@ -73,8 +68,8 @@ def predict(args: argparse.Namespace) -> None:
         results += coco_results(image_id, found, category_ids)
         height, width = pixels.shape[:2]
         images.append({"id": image_id, "file_name": str(file), "height": height, "width": width})
-        shown = found[found.scores >= args.threshold]
-        save_png(out / f"{image_id:04d}_{file.stem}.png", draw(pixels, shown, names))
+        picture = draw(pixels, found, names, args.threshold)
+        save_png(out / f"{image_id:04d}_{file.stem}.png", picture)
     categories = [{"id": i, "name": name} for i, name in zip(category_ids, names, strict=True)]
     record = {"images": images, "categories": categories, "annotations": []}
     write_results(out / "instances.json", record)
@@ -137,33 +132,6 @@ def find_images(paths: list[str]) -> list[Path]:
     if not files:
         raise UsageError(f"{', '.join(paths)}: no images in there")
     return files
-
-
-def draw(pixels: NDArray[np.uint8], found: Instances, names: list[str]) -> NDArray[np.uint8]:
-    """An image with its detections drawn in.
-
-    Args:
-        pixels: RGB, `(H, W, 3)`.
-        found: Detections at this size.
-        names: Of the classes.
-    """
-    # Metadata of its own: detectron2's catalogue is global, and its names outlive a call.
-    metadata = Metadata(thing_classes=[name.replace("$", r"\$") for name in names])
-    canvas = Visualizer(pixels, metadata, instance_mode=ColorMode.IMAGE)
-    drawn: NDArray[np.uint8] = canvas.draw_instance_predictions(found).get_image()
-    return drawn
-
-
-def save_png(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write a picture to a file that appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        Image.fromarray(pixels).save(temporary, "PNG")
-        temporary.replace(path)
-    except OSError as error:
-        raise BadDataError(f"{path}: cannot be written: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _parser() -> argparse.ArgumentParser:

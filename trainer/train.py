@@ -16,6 +16,7 @@ import logging
 import sys
 from pathlib import Path
 
+import torch
 from detectron2.config import LazyConfig
 from detectron2.utils import comm
 
@@ -57,6 +58,8 @@ def run(args: argparse.Namespace) -> None:
     logging.basicConfig(
         level=logging.INFO if comm.is_main_process() else logging.WARNING, format="%(message)s"
     )
+    if cfg.train.cpu_threads:
+        torch.set_num_threads(cfg.train.cpu_threads)
     last = _starting_point(folder, resume=args.resume)
 
     # ------------------------------------------------------------------ data

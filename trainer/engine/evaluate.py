@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from detectron2.structures import Instances
 from detectron2.utils import comm
 from torch import nn
 from tqdm import tqdm
 
 from trainer.data.cocofile import read_coco
+from trainer.data.items import read_image
 from trainer.engine.config import construct
 from trainer.engine.distributed import gather_in_order
 from trainer.engine.inference import Result, coco_results, detect, write_results
+from trainer.engine.pictures import draw, save_png
 from trainer.evaluation.evaluator import evaluate, table
 from trainer.evaluation.predictions import write_json
 from trainer.evaluation.splits import ClassSplit
@@ -27,7 +30,7 @@ class Evaluator:
 
     Args:
         cfg: Config with `data.test`: `loader` (a call of `build_eval_loader`), `annotations`,
-            `protocol` and `hierarchy`.
+            `protocol`, `hierarchy`, `pictures` and `picture_threshold`.
         model: The bare model.
         split: Base and novel classes; each must be a category of the annotations.
         folder: Run folder; results go to `evaluation_<step>/`.
@@ -47,10 +50,10 @@ class Evaluator:
         Args:
             step: Steps done, for the folder's name.
         """
-        results = gather_in_order(self.predict())
+        out = self.folder / f"evaluation_{step:07d}"
+        results = gather_in_order(self.predict(out / "pictures"))
         if not comm.is_main_process():
             return {}
-        out = self.folder / f"evaluation_{step:07d}"
         write_results(out / "results.json", results)
         test = self.cfg.data.test
         metrics = {
@@ -68,8 +71,12 @@ class Evaluator:
             logger.info("step %d, %s (percent):\n%s", step, name, table(values))
         return metrics
 
-    def predict(self) -> list[Result]:
-        """COCO results of this process's share of the test images."""
+    def predict(self, pictures: Path) -> list[Result]:
+        """COCO results of this process's share of the test images.
+
+        Args:
+            pictures: Folder for pictures of the first `data.test.pictures` images.
+        """
         self.model.eval()
         self.model.set_vocabulary(list(self.category_ids))  # type: ignore[operator]
         loader = construct(
@@ -77,11 +84,19 @@ class Evaluator:
         )
         ids = list(self.category_ids.values())
         results: list[Result] = []
+        drawn = 0
         for batch in tqdm(
             loader, desc="evaluation", unit="batch", disable=not comm.is_main_process(), leave=False
         ):
-            for item, detections in zip(
-                batch, detect(self.model, batch, torch.float32), strict=True
-            ):
-                results += coco_results(item["image_id"], detections, ids)
+            for item, found in zip(batch, detect(self.model, batch, torch.float32), strict=True):
+                results += coco_results(item["image_id"], found, ids)
+                if comm.is_main_process() and drawn < self.cfg.data.test.pictures:
+                    self._draw(pictures, item, found)
+                    drawn += 1
         return results
+
+    def _draw(self, folder: Path, item: dict[str, Any], found: Instances) -> None:
+        test = self.cfg.data.test
+        pixels = read_image(item["file_name"], "RGB", (item["height"], item["width"]))
+        picture = draw(pixels, found, list(self.category_ids), test.picture_threshold)
+        save_png(folder / f"{Path(item['file_name']).stem}.png", picture)

@@ -1,7 +1,7 @@
 """Data and run of the tiny configs: the simulated world, 160 px, two cores, minutes.
 
     WORLD/{train,val,test}/*.jpg, instances_{train,val,test}.json, split.json     from `make world`
-    ALPS/split=train/*.parquet, manifest.json                                     from `make alps`
+    ALPS/split=train/*.parquet, manifest.json                              from WORLD/narratives_train.jsonl
 
 Images are 256 px square and shown at 160; a batch has 8.
 """
@@ -27,7 +27,7 @@ SIZE = 160
 
 data = dict(
     world="data/world",
-    alps="data/alps",
+    alps="data/alps_world",
     cache="data/cache",
     split="${data.world}/split.json",
     held_out=["${data.world}/instances_val.json", "${data.world}/instances_test.json"],
@@ -35,6 +35,8 @@ data = dict(
     test=dict(
         protocol="coco",
         hierarchy=None,
+        pictures=8,
+        picture_threshold=0.3,
         annotations="${data.world}/instances_test.json",
         loader=L(build_eval_loader)(
             images=L(EvalImages)(
@@ -93,6 +95,7 @@ def train_loader(masks: dict | None, other: dict | None) -> dict:
 
 train.init_weights = ""
 train.reference_batch = 8
+train.cpu_threads = 1  # the loader has the other core; two threads on two busy cores wait in turn
 train.loop.max_steps = 1_200
 train.loop.precision = "fp32"
 train.loop.checkpoint_every = 200

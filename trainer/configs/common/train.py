@@ -10,6 +10,7 @@ train = dict(
     output_dir="runs/unnamed",
     seed=0,
     device="auto",
+    cpu_threads=0,  # of torch on a CPU; 0 leaves it to torch
     init_weights="torchvision://resnet50",
     reference_batch=16,
     loop=dict(
