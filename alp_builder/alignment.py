@@ -20,21 +20,30 @@ into one caption, end exclusive, in Unicode code points as Python counts them.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from alp_builder.arrays import Bools, Ints, group_of, offsets_of, segment_any
+from alp_builder.arrays import (
+    Bools,
+    Ints,
+    group_of,
+    offsets_of,
+    ranges,
+    segment_any,
+    segment_reduce,
+)
 from alp_builder.narratives import NarrativeBatch
 
 MIN_TOKEN_SIMILARITY = 0.6
 """Least `difflib` ratio of two tokens that are taken for spellings of one word ("gray", "grey": 0.75)."""
 
 _MAX_SIMILAR_PAIRS = 10_000  # bounds the work a hostile caption can cause
-_TOKEN = re.compile(r"[^\W_]+")
+# And its memory: 2,000 words by 2,000. Where more lies between the shared ends, it stays unaligned.
+_MAX_TOKEN_PAIRS = 2**22
 
 
 @dataclass(frozen=True)
@@ -44,14 +53,42 @@ class Alignment:
     Attributes:
         char_start: int64 (U,), first character, -1 where the utterance has no place.
         char_end: int64 (U,), one past the last character, -1 where it has no place.
+        by_place: int64 (at most U,), the utterances that have a place, by narrative and place.
         out_of_order: bool (U,), the utterance starts before a word that was spoken earlier.
         exact: bool (N,), the first step sufficed.
     """
 
     char_start: Ints
     char_end: Ints
+    by_place: Ints
     out_of_order: Bools
     exact: Bools
+
+
+@dataclass(frozen=True)
+class Letters:
+    """Letters and digits of T texts end to end, lower-cased.
+
+    Attributes:
+        codes: Unsigned integers (L,), code points.
+        place: int64 (L,), offset of each letter in its own text.
+        offsets: int64 (T + 1,), the letters of each text.
+    """
+
+    codes: npt.NDArray[np.unsignedinteger]
+    place: Ints
+    offsets: Ints
+
+    def token_starts(self) -> Bools:
+        """Whether a token starts at each letter; shape (L + 1,), the end of the letters counts too."""
+        starts = np.ones(len(self.codes) + 1, np.bool_)
+        np.not_equal(self.place[1:], self.place[:-1] + 1, out=starts[1:-1])
+        starts[self.offsets] = True
+        return starts
+
+    def text(self, first: int, last: int) -> str:
+        """The letters `first` to `last`, end exclusive."""
+        return "".join(map(chr, self.codes[first:last].tolist()))
 
 
 def align_utterances(batch: NarrativeBatch) -> Alignment:
@@ -64,97 +101,189 @@ def align_utterances(batch: NarrativeBatch) -> Alignment:
         The places. Places never overlap and follow each other in the order of the utterances, or in
         the order of their times where only that order fits the caption.
     """
-    start, end, exact = _align_letters(batch.captions, batch.utterances, batch.utterance_offsets)
+    captions, spoken = _letters(batch.captions), _letters(batch.utterances)
+    start, end, exact = _align_letters(captions, spoken, batch.utterance_offsets)
     offsets = batch.utterance_offsets
+    inexact = []
     for index in np.flatnonzero(~exact).tolist():
         words = slice(int(offsets[index]), int(offsets[index + 1]))
-        places = _align_inexact(
+        places = _align_by_time(
             batch.captions[index], batch.utterances[words], batch.utterance_start[words]
         )
-        start[words], end[words] = places[:, 0], places[:, 1]
-    return Alignment(start, end, _out_of_order(start, batch.utterance_start, offsets), exact)
+        if places is None:
+            inexact.append(index)
+        else:
+            start[words], end[words] = places
+    if inexact:
+        _align_inexact(captions, spoken, offsets, np.array(inexact), start, end)
+    by_place = _by_place(start, offsets)
+    late = _out_of_order(by_place, batch.utterance_start, offsets)
+    return Alignment(start, end, by_place, late, exact)
 
 
 def _align_letters(
-    captions: list[str], utterances: list[str], utterance_offsets: Ints
+    captions: Letters, spoken: Letters, utterance_offsets: Ints
 ) -> tuple[Ints, Ints, Bools]:
     """First step: equal letters. Returns start (U,), end (U,) and which narratives it settled (N,)."""
-    caption_letters, caption_place, caption_counts = _letters(captions)
-    spoken_letters, _, spoken_counts = _letters(utterances)
-    letter_offsets = offsets_of(caption_counts)
-    spoken_offsets = offsets_of(spoken_counts)
-    spoken_by_narrative = np.diff(spoken_offsets[utterance_offsets])
+    letter_offsets = captions.offsets
+    caption_counts, spoken_counts = np.diff(letter_offsets), np.diff(spoken.offsets)
+    spoken_first = spoken.offsets[utterance_offsets]  # (N + 1,)
 
     # Compare letter by letter wherever the two sides have equally many letters.
-    same_count = spoken_by_narrative == caption_counts
-    narrative = group_of(letter_offsets)
-    compared = same_count[narrative]
-    shift = spoken_offsets[utterance_offsets[:-1]] - letter_offsets[:-1]
-    partner = np.flatnonzero(compared) + shift[narrative[compared]]
-    differs = np.zeros(len(caption_letters), np.bool_)
-    differs[compared] = caption_letters[compared] != spoken_letters[partner]
+    same_count = np.diff(spoken_first) == caption_counts
+    compared = np.flatnonzero(np.repeat(same_count, caption_counts))
+    partner = ranges(spoken_first[:-1][same_count], caption_counts[same_count])
+    differs = np.zeros(len(captions.codes), np.bool_)
+    differs[compared] = captions.codes[compared] != spoken.codes[partner]
     exact = same_count & ~segment_any(differs, letter_offsets)
 
     # The k-th spoken letter of a narrative is the k-th letter of its caption.
-    owner = group_of(utterance_offsets)
-    first = spoken_offsets[:-1] - shift[owner]
-    placed = exact[owner] & (spoken_counts > 0)
-    start = np.full(len(utterances), -1, np.int64)
+    sizes = np.diff(utterance_offsets)
+    shift = np.repeat(letter_offsets[:-1] - spoken_first[:-1], sizes)
+    placed = np.flatnonzero(np.repeat(exact, sizes) & (spoken_counts > 0))
+    start = np.full(len(spoken_counts), -1, np.int64)
     end = start.copy()
-    start[placed] = caption_place[first[placed]]
-    end[placed] = caption_place[first[placed] + spoken_counts[placed] - 1] + 1
+    start[placed] = captions.place[(spoken.offsets[:-1] + shift)[placed]]
+    end[placed] = captions.place[(spoken.offsets[1:] + (shift - 1))[placed]] + 1
     return start, end, exact
 
 
-def _letters(texts: list[str]) -> tuple[npt.NDArray[np.unsignedinteger], Ints, Ints]:
-    """Letters and digits of texts, lower-cased.
-
-    Returns:
-        Code points, shape (L,); each one's offset in its own text, shape (L,); letters to a text, (T,).
-    """
+def _letters(texts: list[str]) -> Letters:
+    """Reduces texts to their letters and digits."""
     joined = "".join(texts)
     lowered = joined.lower()
     if len(lowered) != len(joined):  # a few letters lower to two code points, such as "İ"
         lowered = "".join(low if len(low := char.lower()) == 1 else char for char in joined)
+    codes: npt.NDArray[np.unsignedinteger]
     if lowered.isascii():
-        codes = np.frombuffer(lowered.encode(), np.uint8)
-        keep = _ASCII_LETTER[codes]
+        data = lowered.encode()
+        codes = np.frombuffer(data.translate(None, _ASCII_OTHER), np.uint8)
+        position = np.flatnonzero(np.frombuffer(data.translate(_ASCII_LETTER), np.bool_))
     else:
         codes = np.frombuffer(lowered.encode("utf-32-le", "surrogatepass"), np.uint32)
-        keep = _ASCII_LETTER[np.minimum(codes, 127)]
-        for foreign in np.flatnonzero(codes > 127).tolist():
-            keep[foreign] = lowered[foreign].isalnum()
-    offsets = offsets_of(np.fromiter(map(len, texts), np.int64, len(texts)))
-    position = np.flatnonzero(keep)
-    counts = np.diff(np.searchsorted(position, offsets))
-    return codes[position], position - np.repeat(offsets[:-1], counts), counts
+        position = np.flatnonzero(np.fromiter(map(str.isalnum, lowered), np.bool_, len(lowered)))
+        codes = codes[position]
+    text_offsets = offsets_of(np.fromiter(map(len, texts), np.int64, len(texts)))
+    offsets = np.searchsorted(position, text_offsets)
+    return Letters(codes, position - np.repeat(text_offsets[:-1], np.diff(offsets)), offsets)
 
 
-_ASCII_LETTER = np.array([chr(code).isalnum() for code in range(128)])
+_ASCII_LETTER = bytes(code < 128 and chr(code).isalnum() for code in range(256))
+_ASCII_OTHER = bytes(code for code in range(128) if not chr(code).isalnum())
 
 
-def _align_inexact(caption: str, utterances: list[str], start: Ints) -> Ints:
-    """Second step for one narrative. Returns places, shape (U, 2), -1 where there is none."""
+def _align_by_time(caption: str, utterances: list[str], start: Ints) -> tuple[Ints, Ints] | None:
+    """Tries the first step with a narrative's utterances sorted by time, where that is another order.
+
+    Returns:
+        Start (U,) and end (U,), or `None` if sorting changes nothing or does not help.
+    """
+    if not (start[1:] < start[:-1]).any():
+        return None
     order = np.argsort(start, kind="stable")
-    if (np.diff(order) < 0).any():
-        by_time = [utterances[index] for index in order.tolist()]
-        first, last, exact = _align_letters([caption], by_time, np.array([0, len(by_time)]))
-        if exact[0]:
-            places = np.empty((len(order), 2), np.int64)
-            places[order] = np.stack([first, last], 1)
-            return places
-    places = np.full((len(utterances), 2), -1, np.int64)
-    found = [(match[0], *match.span()) for match in _TOKEN.finditer(caption)]
-    spoken = [
-        (token, index) for index, text in enumerate(utterances) for token in _TOKEN.findall(text)
-    ]
-    pairs = align_tokens([token.lower() for token, *_ in found], [t.lower() for t, _ in spoken])
-    for caption_token, spoken_token in pairs:
-        _, first_char, last_char = found[caption_token]
-        place = places[spoken[spoken_token][1]]
-        place[0] = first_char if place[0] < 0 else place[0]
-        place[1] = last_char
-    return places
+    by_time = _letters([utterances[index] for index in order.tolist()])
+    first, last, exact = _align_letters(_letters([caption]), by_time, np.array([0, len(order)]))
+    if not exact[0]:
+        return None
+    back = np.argsort(order)
+    return first[back], last[back]
+
+
+def _align_inexact(
+    captions: Letters,
+    spoken: Letters,
+    utterance_offsets: Ints,
+    narratives: Ints,
+    start: Ints,
+    end: Ints,
+) -> None:
+    """Second step, for the given narratives: writes the places of their utterances to `start` and `end`."""
+    # First and last character of what each spoken letter aligns with.
+    first = np.full(len(spoken.codes), _NOWHERE, np.int64)
+    last = np.full(len(spoken.codes), -1, np.int64)
+    tokens = captions.token_starts(), spoken.token_starts()
+    for index in narratives.tolist():
+        caption_part = slice(*captions.offsets[index : index + 2].tolist())
+        spoken_part = slice(*spoken.offsets[utterance_offsets[index : index + 2]].tolist())
+        _align_narrative(captions, spoken, caption_part, spoken_part, tokens, first, last)
+    sizes = utterance_offsets[narratives + 1] - utterance_offsets[narratives]
+    words = ranges(utterance_offsets[narratives], sizes)
+    letter_counts = spoken.offsets[words + 1] - spoken.offsets[words]
+    letters = ranges(spoken.offsets[words], letter_counts)
+    bounds = offsets_of(letter_counts)
+    found = segment_reduce(np.maximum, last[letters], bounds, -1)
+    start[words] = np.where(
+        found < 0, -1, segment_reduce(np.minimum, first[letters], bounds, _NOWHERE)
+    )
+    end[words] = np.where(found < 0, -1, found + 1)
+
+
+_NOWHERE = np.iinfo(np.int64).max
+
+
+def _align_narrative(
+    captions: Letters,
+    spoken: Letters,
+    caption_part: slice,
+    spoken_part: slice,
+    tokens: tuple[Bools, Bools],
+    first: Ints,
+    last: Ints,
+) -> None:
+    """What both sides share at either end aligns as it stands; the tokens between by edit distance.
+
+    The shared ends are whole tokens on both sides. They leave little in most captions.
+
+    Args:
+        captions: Letters of all captions.
+        spoken: Letters of all utterances.
+        caption_part: The letters of this caption.
+        spoken_part: The letters of its utterances.
+        tokens: Where tokens start, on both sides.
+        first: Written: the first character that each spoken letter aligns with.
+        last: Written: the last character.
+    """
+    a, b = caption_part.start, spoken_part.start
+    shorter = min(caption_part.stop - a, spoken_part.stop - b)
+    equal = captions.codes[a : a + shorter] == spoken.codes[b : b + shorter]
+    both = tokens[0][a : a + shorter + 1] & tokens[1][b : b + shorter + 1]
+    head = _shared(equal, both)
+    first[b : b + head] = last[b : b + head] = captions.place[a : a + head]
+
+    a, b, rest = a + head, b + head, shorter - head
+    a_end, b_end = caption_part.stop, spoken_part.stop
+    equal = captions.codes[a_end - rest : a_end] == spoken.codes[b_end - rest : b_end]
+    both = tokens[0][a_end - rest : a_end + 1] & tokens[1][b_end - rest : b_end + 1]
+    tail = _shared(equal[::-1], both[::-1])
+    a_end, b_end = a_end - tail, b_end - tail
+    shared = captions.place[a_end : a_end + tail]
+    first[b_end : b_end + tail] = last[b_end : b_end + tail] = shared
+    if a == a_end or b == b_end:
+        return
+    found = a + np.flatnonzero(tokens[0][a : a_end + 1])
+    heard = b + np.flatnonzero(tokens[1][b : b_end + 1])
+    if (len(found) - 1) * (len(heard) - 1) > _MAX_TOKEN_PAIRS:
+        return
+    for one, other in align_tokens(_texts(captions, found), _texts(spoken, heard)):
+        token = slice(int(heard[other]), int(heard[other + 1]))
+        first[token] = captions.place[found[one]]
+        last[token] = captions.place[found[one + 1] - 1]
+
+
+def _shared(equal: Bools, bounds: Bools) -> int:
+    """The most letters from the start that are all equal and end where tokens do.
+
+    Args:
+        equal: bool (L,).
+        bounds: bool (L + 1,), set at 0.
+    """
+    prefix = len(equal) if equal.all() else int(equal.argmin())
+    return prefix - int(bounds[: prefix + 1][::-1].argmax())
+
+
+def _texts(letters: Letters, bounds: Ints) -> list[str]:
+    """The tokens between consecutive bounds."""
+    return [letters.text(one, other) for one, other in pairwise(bounds.tolist())]
 
 
 def align_tokens(left: list[str], right: list[str]) -> list[tuple[int, int]]:
@@ -229,16 +358,25 @@ def _substitution_costs(left: list[str], right: list[str]) -> npt.NDArray[np.int
     return costs
 
 
-def _out_of_order(place: Ints, start: Ints, offsets: Ints) -> Bools:
-    """Marks placed utterances that start before a word placed earlier in the caption did, shape (U,)."""
-    flags = np.zeros(len(place), np.bool_)
-    owner = group_of(offsets)
+def _by_place(place: Ints, offsets: Ints) -> Ints:
+    """The placed utterances by narrative and place."""
     placed = np.flatnonzero(place >= 0)
-    by_place = placed[np.lexsort((place[placed], owner[placed]))]
-    before = (np.diff(start[by_place]) < 0) & (np.diff(owner[by_place]) == 0)
+    owner = group_of(offsets)[placed]
+    keys = (owner << 32) + place[placed]
+    if (keys[1:] > keys[:-1]).all():  # nearly always: places follow each other as the utterances do
+        return placed
+    return placed[np.argsort(keys, kind="stable")]
+
+
+def _out_of_order(by_place: Ints, start: Ints, offsets: Ints) -> Bools:
+    """Marks placed utterances that start before a word placed earlier in the caption did, shape (U,)."""
+    flags = np.zeros(len(start), np.bool_)
+    owner = group_of(offsets)[by_place]
+    begins = start[by_place]
+    before = (begins[1:] < begins[:-1]) & (owner[1:] == owner[:-1])
     # Rare: only narratives with a step back are walked through.
-    for narrative in np.unique(owner[by_place[1:][before]]).tolist():
-        words = by_place[owner[by_place] == narrative]
+    for narrative in np.unique(owner[1:][before]).tolist():
+        words = by_place[owner == narrative]
         latest = np.maximum.accumulate(start[words])
         flags[words] = start[words] < latest
     return flags

@@ -24,10 +24,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alp_builder.arrays import Bools, Floats, Ints, group_of, offsets_of, segment_reduce
+from alp_builder.arrays import Bools, Floats, Ints, offsets_of, ranges, segment_any, segment_reduce
 from alp_builder.config import BoxConfig
 from alp_builder.narratives import MICROSECONDS
-from alp_builder.pointer import Components, WindowPoints
+from alp_builder.pointer import Components, Runs, WindowPoints
 from alp_builder.windows import Windows
 
 _GRID = 1 << 24  # coordinates as integers: a 2^-24 of the image, finer than float32 near 1
@@ -101,31 +101,22 @@ def make_boxes(
     Returns:
         The boxes. A window without points has none.
     """
-    sizes = np.bincount(
-        components.component[components.component >= 0], minlength=len(components.window)
-    )
-    order, rank = _ranked(components, sizes, points)
+    parts = _parts(components, points)
+    order, rank = _ranked(components, parts)
     if config.rule == "tight":
-        filled = np.flatnonzero(np.diff(points.offsets) > 0)
-        groups = PointGroups(points.offsets, np.arange(points.offsets[-1]))
-        groups = _take(groups, filled)
-        chosen, window, rank = order[rank == 0], filled, np.zeros(len(filled), np.int64)
+        window = np.flatnonzero(np.diff(points.offsets) > 0)
+        groups = _whole_windows(points, window)
+        chosen, rank = order[rank == 0], np.zeros(len(window), np.int64)
     else:
         long_enough = components.dwell[order] >= round(config.plural_min_time * MICROSECONDS)
         allowed = rank < max_components[components.window[order]]
-        keep = (rank == 0) | (allowed & long_enough & (sizes[order] >= config.min_points))
+        big_enough = parts.sizes[order] >= config.min_points
+        keep = (rank == 0) | (allowed & long_enough & big_enough)
         chosen, rank = order[keep], rank[keep]
         window = components.window[chosen]
-        by_component = np.argsort(components.component, kind="stable")
-        by_component = by_component[components.component[by_component] >= 0]
-        groups = _take(PointGroups(offsets_of(sizes), by_component), chosen)
+        groups = _points_of(components.runs, parts, chosen)
     x, y = points.x[groups.index], points.y[groups.index]
-    tight = config.rule == "tight"
-    percentile, margin = (0.0, 0.0) if tight else (config.percentile, config.margin)
-    ordered_x, ordered_y = _ordered(x, groups.offsets), _ordered(y, groups.offsets)
-    left, right = _side(ordered_x, groups.offsets, percentile, margin, config.min_side)
-    top, bottom = _side(ordered_y, groups.offsets, percentile, margin, config.min_side)
-    inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
+    num_points = np.diff(groups.offsets)
     gap, traced = _gaps(windows, points)
     dwell: Floats = components.dwell / MICROSECONDS
     total = np.zeros(len(windows.start))
@@ -134,16 +125,15 @@ def make_boxes(
     return Boxes(
         window=window,
         rank=rank,
-        xyxy=np.stack([left, top, right, bottom], 1),
+        xyxy=_extents(x, y, groups.offsets, config),
         tight=_tight(points)[window],
-        num_points=np.diff(groups.offsets),
+        num_points=num_points,
         dwell_time=dwell[chosen],
         dwell_fraction=_ratio(dwell[chosen], traced[window]),
         num_components=count[window],
         hull_area=octagon_area(np.clip(x, 0, 1), np.clip(y, 0, 1), groups.offsets),
         time_gap=gap[window],
-        inside_fraction=segment_reduce(np.add, inside.astype(np.float64), groups.offsets, 0.0)
-        / np.maximum(np.diff(groups.offsets), 1),
+        inside_fraction=_count_inside(x, y, groups.offsets) / np.maximum(num_points, 1),
         share=np.where(total[window] > 0, _ratio(dwell[chosen], total[window]), 1 / count[window]),
         points=groups,
     )
@@ -173,57 +163,102 @@ def octagon_area(x: Floats, y: Floats, offsets: Ints) -> Floats:
     return np.maximum(area, 0.0)
 
 
-def _ranked(components: Components, sizes: Ints, points: WindowPoints) -> tuple[Ints, Ints]:
+@dataclass(frozen=True)
+class _Parts:
+    """What K components consist of.
+
+    Attributes:
+        order: int64 (R,), the runs by component and time.
+        offsets: int64 (K + 1,), the runs of each component in that order.
+        sizes: int64 (K,), points.
+        visible: bool (K,), some point lies inside the image.
+    """
+
+    order: Ints
+    offsets: Ints
+    sizes: Ints
+    visible: Bools
+
+
+def _parts(components: Components, points: WindowPoints) -> _Parts:
+    """Sorts the runs by component."""
+    runs = components.runs
+    order = np.argsort(components.of_run, kind="stable")
+    offsets = offsets_of(np.bincount(components.of_run, minlength=len(components.window)))
+    x0, y0, x1, y1 = runs.extent
+    visible = (x0 >= 0) & (y0 >= 0) & (x1 <= 1) & (y1 <= 1)
+    partly = np.flatnonzero(~visible)  # runs that leave the image: the only ones to be looked into
+    index = ranges(runs.start[partly], runs.size[partly])
+    inside = _count_inside(points.x[index], points.y[index], offsets_of(runs.size[partly]))
+    visible[partly] = inside > 0
+    sizes = segment_reduce(np.add, runs.size[order], offsets, 0)
+    return _Parts(order, offsets, sizes, segment_any(visible[order], offsets))
+
+
+def _ranked(components: Components, parts: _Parts) -> tuple[Ints, Ints]:
     """Components by window and then by dwell, points, time; and each one's rank in its window."""
-    slow = components.component >= 0
-    inside = slow & (points.x >= 0) & (points.x <= 1) & (points.y >= 0) & (points.y <= 1)
-    visible = np.bincount(components.component[inside], minlength=len(sizes)) > 0
-    order = np.lexsort((-sizes, -components.dwell, ~visible, components.window))
-    window = components.window[order]
-    first = np.searchsorted(window, window, "left")
-    return order, np.arange(len(order)) - first
+    order = np.lexsort((-parts.sizes, -components.dwell, ~parts.visible, components.window))
+    starts = offsets_of(np.bincount(components.window))
+    return order, np.arange(len(order)) - starts[components.window]
 
 
-def _take(groups: PointGroups, chosen: Ints) -> PointGroups:
-    """The groups with the given numbers, in that order."""
-    sizes = np.diff(groups.offsets)[chosen]
-    offsets = offsets_of(sizes)
-    shift = np.repeat(groups.offsets[:-1][chosen] - offsets[:-1], sizes)
-    return PointGroups(offsets, groups.index[np.arange(offsets[-1]) + shift])
+def _points_of(runs: Runs, parts: _Parts, chosen: Ints) -> PointGroups:
+    """The points of the chosen components, in that order, by time within each."""
+    run_counts = parts.offsets[chosen + 1] - parts.offsets[chosen]
+    run = parts.order[ranges(parts.offsets[chosen], run_counts)]
+    return PointGroups(offsets_of(parts.sizes[chosen]), ranges(runs.start[run], runs.size[run]))
 
 
-def _ordered(values: Floats, offsets: Ints) -> Ints:
-    """The values of each group in increasing order, as integers on the grid, shape (offsets[-1],)."""
-    keys = ((values + (_ORIGIN + 0.5 / _GRID)) * _GRID).astype(np.int64)
-    keys |= group_of(offsets) << _KEY_BITS
-    keys.sort()
-    keys &= (1 << _KEY_BITS) - 1
-    return keys
+def _whole_windows(points: WindowPoints, window: Ints) -> PointGroups:
+    """All points of the given windows."""
+    sizes = np.diff(points.offsets)[window]
+    return PointGroups(offsets_of(sizes), ranges(points.offsets[window], sizes))
 
 
-def _percentiles(ordered: Ints, offsets: Ints, percentile: float) -> tuple[Floats, Floats]:
-    """Lower and upper percentile of each non-empty group, interpolated linearly; each (B,)."""
+def _count_inside(x: Floats, y: Floats, offsets: Ints) -> Floats:
+    """How many points of each group lie inside the image, float64 (B,)."""
+    inside = (x >= 0) & (x <= 1) & (y >= 0) & (y <= 1)
+    return segment_reduce(np.add, inside.astype(np.float64), offsets, 0.0)
+
+
+def _extents(x: Floats, y: Floats, offsets: Ints, config: BoxConfig) -> Floats:
+    """Box of each non-empty group, (B, 4), inside the image; short sides grow round their centre."""
+    tight = config.rule == "tight"
+    percentile, margin = (0.0, 0.0) if tight else (config.percentile, config.margin)
+    low, high = _percentiles(np.stack([x, y]), offsets, percentile)
+    low, high = np.clip(low - margin, 0, 1), np.clip(high + margin, 0, 1)
+    half = np.maximum(high - low, config.min_side) / 2
+    centre = np.clip((low + high) / 2, half, 1 - half)
+    short = high - low < config.min_side
+    low, high = np.where(short, centre - half, low), np.where(short, centre + half, high)
+    return np.concatenate([low, high]).T
+
+
+def _percentiles(values: Floats, offsets: Ints, percentile: float) -> tuple[Floats, Floats]:
+    """Percentiles of each non-empty group along both axes, interpolated linearly.
+
+    Args:
+        values: float64 (2, offsets[-1]), x and y.
+        offsets: int64 (B + 1,).
+        percentile: In percent, from either end.
+
+    Returns:
+        Lower and upper percentile, each float64 (2, B).
+    """
+    values += _ORIGIN + 0.5 / _GRID
+    values *= _GRID
+    keys = values.astype(np.int64)
+    keys |= np.repeat(np.arange(len(offsets) - 1) << _KEY_BITS, np.diff(offsets))
+    keys.sort(axis=1)
     last = np.diff(offsets) - 1
     ends = []
     for fraction in (percentile / 100, 1 - percentile / 100):
         position = last * fraction
         below = np.floor(position).astype(np.int64)
-        above = np.minimum(below + 1, last)
-        low, high = ordered[offsets[:-1] + below], ordered[offsets[:-1] + above]
+        picked = np.stack([below, np.minimum(below + 1, last)]) + offsets[:-1]
+        low, high = (keys[:, picked] & ((1 << _KEY_BITS) - 1)).transpose(1, 0, 2)
         ends.append((low + (position - below) * (high - low)) / _GRID - _ORIGIN)
     return ends[0], ends[1]
-
-
-def _side(
-    ordered: Ints, offsets: Ints, percentile: float, margin: float, min_side: float
-) -> tuple[Floats, Floats]:
-    """Extent of each group along one axis, inside [0, 1]; short ones grow round their centre; each (B,)."""
-    low, high = _percentiles(ordered, offsets, percentile)
-    low, high = np.clip(low - margin, 0, 1), np.clip(high + margin, 0, 1)
-    half = np.maximum(high - low, min_side) / 2
-    centre = np.clip((low + high) / 2, half, 1 - half)
-    short = high - low < min_side
-    return np.where(short, centre - half, low), np.where(short, centre + half, high)
 
 
 def _tight(points: WindowPoints) -> Floats:
@@ -242,7 +277,8 @@ def _gaps(windows: Windows, points: WindowPoints) -> tuple[Floats, Floats]:
     filled = np.diff(points.offsets) > 0
     longest, traced = length.copy(), np.zeros_like(length)
     first, last = points.offsets[:-1][filled], points.offsets[1:][filled] - 1
-    steps = np.diff(points.t, prepend=points.t[:1])
+    steps = np.empty_like(points.t)
+    np.subtract(points.t[1:], points.t[:-1], out=steps[1:])
     steps[points.offsets[:-1][filled]] = 0
     inner = segment_reduce(np.maximum, steps, points.offsets, 0)[filled]
     margins = np.maximum(

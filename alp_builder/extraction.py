@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from alp_builder.alignment import align_utterances
-from alp_builder.arrays import Bools, Floats, Ints
+from alp_builder.arrays import Bools, Floats, Ints, keep_freed_memory
 from alp_builder.boxes import Boxes, drop_reasons, make_boxes
 from alp_builder.config import BuildConfig
 from alp_builder.narratives import MICROSECONDS, NarrativeBatch
@@ -64,6 +64,7 @@ class AlpExtractor:
     """
 
     def __init__(self, config: BuildConfig, phrases: PhraseExtractor | None = None) -> None:
+        keep_freed_memory()
         self.config = config
         self.phrases = phrases or PhraseExtractor(config.phrases)
 

@@ -31,6 +31,10 @@ REQUIRED_PIPES = ("tok2vec", "tagger", "attribute_ruler", "parser", "lemmatizer"
 """Components noun chunks and lemmas need; without attribute_ruler spaCy silently finds no chunk."""
 
 _KEPT_POS = frozenset({"NOUN", "PROPN"})
+_PLACE_WORDS = (
+    lexicon.PLACE_MODIFIERS | lexicon.PICTURE_NOUNS | lexicon.COLORS | lexicon.COLOR_WORDS
+)
+_OUTER_NOUNS = lexicon.GROUP_NOUNS | lexicon.PART_NOUNS | lexicon.CONTAINER_NOUNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ class PhraseExtractor:
         if doc[chunk.end].lower_ != "of" or self._is_frame(following):
             return False
         lemma = self._lemma(chunk.root)
-        return lemma in lexicon.GROUP_NOUNS | lexicon.PART_NOUNS | lexicon.CONTAINER_NOUNS
+        return lemma in _OUTER_NOUNS
 
     def _joined(self, chunk: Span, following: Span) -> Phrase:
         """The phrase of two chunks around "of"; the head decides which of them is meant."""
@@ -141,7 +145,7 @@ class PhraseExtractor:
         """Whether a chunk names the picture or a place in it rather than a thing."""
         head = chunk.root.lower_
         if head in lexicon.PLACE_NOUNS:
-            allowed = lexicon.PLACE_MODIFIERS | lexicon.PICTURE_NOUNS
+            allowed = _PLACE_WORDS
         elif head in lexicon.PICTURE_NOUNS:
             allowed = lexicon.PICTURE_MODIFIERS
             if head == "frame" and chunk.doc[max(chunk.start - 1, 0)].lower_ not in {"in", "of"}:

@@ -12,7 +12,8 @@ The pointer sends no event while it rests. A pause inside a segment is hence dwe
 began; it counts as dwell time of that component.
 
 Legend: F windows, P points of the batch, G points gathered into windows (a point lies in several windows
-where phrases share words), K components of all windows.
+where phrases share words), R runs and K components of all
+windows.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from alp_builder.config import TraceConfig
 from alp_builder.narratives import MICROSECONDS, NarrativeBatch
 from alp_builder.windows import time_keys
 
+_MAX_COPIES = 32  # windows of a narrative hold its points at most this often; bounds their memory
 _MAX_NEIGHBOURS = 64  # later runs a run is compared with; bounds the work a hostile trace can cause
 
 
@@ -60,17 +62,36 @@ class WindowPoints:
 
 
 @dataclass(frozen=True)
-class Components:
-    """Which component each point of F windows belongs to.
+class Runs:
+    """Stretches of dwelling points that follow each other in one window with no pause nor edge between.
 
     Attributes:
-        component: int64 (G,), number of the component, or -1 for a travelling point. Numbers increase
-            with the window, and within a window with the time of the component's first point.
+        start: int64 (R,), first point, an index into the window points; increasing.
+        size: int64 (R,), number of points.
+        window: int64 (R,).
+        extent: float64 (4, R), smallest x and y, largest x and y.
+    """
+
+    start: Ints
+    size: Ints
+    window: Ints
+    extent: Floats
+
+
+@dataclass(frozen=True)
+class Components:
+    """Which component each run of F windows belongs to.
+
+    Attributes:
+        runs: The R runs.
+        of_run: int64 (R,), component of each run. Numbers increase with the window, and within a window
+            with the time of the component's first point.
         window: int64 (K,), the window of each component.
         dwell: int64 (K,), time dwelt there, microseconds.
     """
 
-    component: Ints
+    runs: Runs
+    of_run: Ints
     window: Ints
     dwell: Ints
 
@@ -91,29 +112,33 @@ def gather_points(
         config: Limits on pauses, and the time over which speed is taken.
 
     Returns:
-        The points of each window.
+        The points of each window. Where the windows of a narrative overlap so much that they would hold
+        its points over 32 times, as only broken times do, all of them are empty.
     """
     keys = time_keys(group_of(batch.point_offsets), batch.t)
     first = np.searchsorted(keys, time_keys(narrative, start), "left")
     last = np.searchsorted(keys, time_keys(narrative, end), "right")
     last = np.maximum(last, first)
-    before, weight_before, has_before = _interpolation(batch, narrative, first, start, config)
-    after, weight_after, has_after = _interpolation(batch, narrative, last, end, config)
+    held = np.zeros(len(batch), np.int64)
+    np.add.at(held, narrative, last - first)
+    broken = (held > _MAX_COPIES * np.diff(batch.point_offsets))[narrative]
+    last = np.where(broken, first, last)
+    weight_before, has_before = _interpolation(batch, narrative, first, start, config)
+    weight_after, has_after = _interpolation(batch, narrative, last, end, config)
     has_after &= end > start  # a window of no length has one end, not two
+    has_before &= ~broken
+    has_after &= ~broken
 
     # Rows to gather: [interpolated start], the points inside, [interpolated end].
-    inside = last - first
-    sizes = inside + has_before + has_after
+    sizes = last - first + has_before + has_after
     offsets = offsets_of(sizes)
     index = ranges(first - has_before, sizes)
-    weight = np.zeros(len(index), np.float64)
     head, tail = offsets[:-1][has_before], offsets[1:][has_after] - 1
-    index[head], weight[head] = before[has_before], weight_before[has_before]
-    index[tail], weight[tail] = after[has_after], weight_after[has_after]
+    index[tail] -= 1  # an interpolated point takes all but time and place from the point before it
     t, x, y = batch.t[index], batch.x[index], batch.y[index]
     t[head], t[tail] = start[has_before], end[has_after]
-    for ends in (head, tail):
-        left, right, share = index[ends], index[ends] + 1, weight[ends]
+    for ends, share in ((head, weight_before[has_before]), (tail, weight_after[has_after])):
+        left, right = index[ends], index[ends] + 1
         x[ends] += share * (batch.x[right] - batch.x[left])
         y[ends] += share * (batch.y[right] - batch.y[left])
     return WindowPoints(offsets, x, y, t, batch.segment[index], _is_slow(batch, config)[index])
@@ -121,26 +146,26 @@ def gather_points(
 
 def _interpolation(
     batch: NarrativeBatch, narrative: Ints, right: Ints, time: Ints, config: TraceConfig
-) -> tuple[Ints, Floats, Bools]:
+) -> tuple[Floats, Bools]:
     """The trace at given times, between point `right - 1` and point `right`.
 
     Returns:
-        Index of the left point, weight of the right one, and whether the trace is known there and no
-        point lies at that very time; each of shape (F,).
+        Weight of the right point, and whether the trace is known there and no point lies at that very
+        time; each of shape (F,).
     """
     low, high = batch.point_offsets[narrative], batch.point_offsets[narrative + 1]
     known = (right > low) & (right < high)
     left = np.where(known, right - 1, 0)
     right = np.where(known, right, 0)
     if not len(batch.t):
-        return left, np.zeros(len(left)), known
+        return np.zeros(len(left)), known
     gap = batch.t[right] - batch.t[left]
     away = np.hypot(batch.x[right] - batch.x[left], batch.y[right] - batch.y[left])
     continuous = (gap <= round(config.max_gap * MICROSECONDS)) | (away <= config.rest_distance)
     known &= (batch.segment[left] == batch.segment[right]) & continuous
     known &= (batch.t[left] < time) & (time < batch.t[right])
     weight = (time - batch.t[left]) / np.maximum(gap, 1)
-    return left, np.where(known, weight, 0.0), known
+    return weight, known
 
 
 def _is_slow(batch: NarrativeBatch, config: TraceConfig) -> Bools:
@@ -155,24 +180,39 @@ def _is_slow(batch: NarrativeBatch, config: TraceConfig) -> Bools:
         batch: Narratives with P points.
         config: The time over which speed is taken, and the travel speed.
     """
-    count = len(batch.t)
+    t, x, y = batch.t, batch.x, batch.y
+    count = len(t)
     half = round(config.speed_half_width * MICROSECONDS)
-    steps = np.zeros(count, np.int64)
-    steps[1:] = batch.t[1:] - batch.t[:-1]
-    moving = np.zeros(count, np.bool_)
-    moving[1:] = (steps[1:] <= half) & (batch.segment[1:] == batch.segment[:-1])
-    samples = segment_reduce(np.add, moving.astype(np.int64), batch.point_offsets, 0)
-    time = segment_reduce(np.add, steps * moving, batch.point_offsets, 0)
-    k = np.maximum(np.rint(half * samples / np.maximum(time, 1)), 1).astype(np.int64)
-    k = np.repeat(np.minimum(k, count), np.diff(batch.point_offsets))
-    starts = np.flatnonzero(~moving)
-    sizes = np.diff(starts, append=count)
-    here = np.arange(count)
-    left = np.maximum(here - k, np.repeat(starts, sizes))
-    right = np.minimum(here + k, np.repeat(starts + (sizes - 1), sizes))
-    dx, dy = batch.x[right] - batch.x[left], batch.y[right] - batch.y[left]
-    reach = (batch.t[right] - batch.t[left]) * (config.travel_speed / MICROSECONDS)
-    slow: Bools = dx * dx + dy * dy <= reach * reach
+    breaks = (t[1:] - t[:-1] > half) | (batch.segment[1:] != batch.segment[:-1])
+    bounds = np.concatenate([[0], np.flatnonzero(breaks) + 1, [count]]) if count else [0]
+    first, last = np.asarray(bounds[:-1], np.int64), np.asarray(bounds[1:], np.int64) - 1  # (S,)
+
+    # Strokes never span two narratives. Steps within them, and the time these took, by narrative.
+    of_narrative = np.searchsorted(first, batch.point_offsets)
+    steps = segment_reduce(np.add, last - first, of_narrative, 0)
+    time = segment_reduce(np.add, t[last] - t[first], of_narrative, 0)
+    k = np.maximum(np.rint(half * steps / np.maximum(time, 1)), 1).astype(np.int64)
+    k = np.repeat(np.minimum(k, count), np.diff(of_narrative))  # (S,)
+
+    # In place from here on: a pass over fresh memory costs several times one over warm memory.
+    sizes = last - first + 1
+    reach = np.repeat(k, sizes)
+    left = np.arange(count)
+    right = left + reach
+    left -= reach
+    np.maximum(left, np.repeat(first, sizes), out=left)
+    np.minimum(right, np.repeat(last, sizes), out=right)
+    squared, dy = x[right], y[right]
+    squared -= x[left]
+    squared *= squared
+    dy -= y[left]
+    dy *= dy
+    squared += dy
+    duration = t[right]
+    duration -= t[left]
+    limit = duration * (config.travel_speed / MICROSECONDS)
+    limit *= limit
+    slow: Bools = squared <= limit
     return slow
 
 
@@ -189,61 +229,78 @@ def find_components(points: WindowPoints, is_plural: Bools, config: TraceConfig)
     Returns:
         The components of each window.
     """
-    window = group_of(points.offsets)
-    kept = np.flatnonzero(points.slow | ~segment_any(points.slow, points.offsets)[window])
-    x, y, t, owner = points.x[kept], points.y[kept], points.t[kept], window[kept]
-
-    # Runs: slow points that follow each other with neither travel, pause nor edge between.
-    same = np.zeros(len(kept), np.bool_)
-    if len(kept):
-        pause = np.diff(t) > round(config.max_gap * MICROSECONDS)
-        edge = np.diff(points.segment[kept]) != 0
-        same[1:] = (np.diff(kept) == 1) & (np.diff(owner) == 0) & ~pause & ~edge
-    run = np.cumsum(~same) - 1
+    runs = _find_runs(points, config)
     distance = np.where(is_plural, config.plural_merge_distance, config.merge_distance)
-    label = _join_near(x, y, run, owner, distance)
+    label = _join_near(runs, distance)
 
     # Number components by window and first point: a component's label is its first run.
-    is_first = label == np.arange(len(label))
-    number = (np.cumsum(is_first) - 1)[label][run]
-    component = np.full(len(window), -1, np.int64)
-    component[kept] = number
-    count = int(is_first.sum())
-    window_of = np.zeros(count, np.int64)
-    window_of[number] = owner
+    first_runs = np.flatnonzero(label == np.arange(len(label)))
+    number = np.empty(len(label), np.int64)
+    number[first_runs] = np.arange(len(first_runs))
+    number = number[label]
 
-    # Time between two points counts where both belong to one component and no edge lies between.
-    rests = (np.diff(number) == 0) & (np.diff(points.segment[kept]) == 0) & (np.diff(owner) == 0)
-    dwell = np.zeros(count, np.int64)
-    np.add.at(dwell, number[1:][rests], np.diff(t)[rests])
-    return Components(component, window_of, dwell)
+    # Time within runs counts, and between two in a row of one component if no edge lies between.
+    dwell = np.zeros(len(first_runs), np.int64)
+    last = runs.start + (runs.size - 1)
+    np.add.at(dwell, number, points.t[last] - points.t[runs.start])
+    before, after = last[:-1], runs.start[1:]
+    rests = (number[1:] == number[:-1]) & (points.segment[after] == points.segment[before])
+    np.add.at(dwell, number[1:][rests], (points.t[after] - points.t[before])[rests])
+    return Components(runs, number, runs.window[first_runs], dwell)
 
 
-def _join_near(x: Floats, y: Floats, run: Ints, owner: Ints, distance: Floats) -> Ints:
+def _find_runs(points: WindowPoints, config: TraceConfig) -> Runs:
+    """Cuts the dwelling points of each window where the pointer travelled, paused or left the image."""
+    slow, count = points.slow, len(points.t)
+    sizes = np.diff(points.offsets)
+    all_fast = ~segment_any(slow, points.offsets)
+    if all_fast.any():
+        slow = slow | np.repeat(all_fast, sizes)
+    # cut[i]: point i and the one before do not belong together; both ends are cut off too.
+    cut = np.ones(count + 1, np.bool_)
+    pause = points.t[1:] - points.t[:-1] > round(config.max_gap * MICROSECONDS)
+    np.logical_or(pause, points.segment[1:] != points.segment[:-1], out=cut[1:-1])
+    cut[1:-1] |= ~slow[:-1]
+    cut[points.offsets] = True
+    start = np.flatnonzero(slow & cut[:-1])
+    cut[1:-1] |= ~slow[1:]
+    end = np.flatnonzero(slow & cut[1:]) + 1
+    window = np.repeat(np.arange(len(sizes)), np.diff(np.searchsorted(start, points.offsets)))
+    extent = np.empty((4, len(start)))
+    if len(start):
+        # reduceat takes each index up to the next: every other one is a run.
+        bounds = np.stack([start, end], 1).ravel()
+        bounds = bounds[:-1] if end[-1] == count else bounds
+        for side, (ufunc, values) in enumerate(
+            (
+                (np.minimum, points.x),
+                (np.minimum, points.y),
+                (np.maximum, points.x),
+                (np.maximum, points.y),
+            )
+        ):
+            extent[side] = ufunc.reduceat(values, bounds)[::2]
+    return Runs(start, end - start, window, extent)
+
+
+def _join_near(runs: Runs, distance: Floats) -> Ints:
     """Labels runs so that those of one window whose boxes nearly touch share the first one's number.
 
     Args:
-        x: float64 (S,) of the slow points.
-        y: float64 (S,).
-        run: int64 (S,), run of each point, increasing from 0.
-        owner: int64 (S,), window of each point.
+        runs: R runs of F windows.
         distance: float64 (F,), most space between the boxes along either axis, by window.
 
     Returns:
         int64 (R,), the smallest run number each run is connected with.
     """
-    if not len(run):
-        return np.zeros(0, np.int64)
-    starts = np.flatnonzero(np.diff(run, prepend=-1))
-    x0, x1 = np.minimum.reduceat(x, starts), np.maximum.reduceat(x, starts)
-    y0, y1 = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
-    window = owner[starts]
-    label = np.arange(len(starts))
+    window, count = runs.window, len(runs.window)
+    label = np.arange(count)
     # Pairs of runs of a window; a window has a handful of them.
-    later = np.cumsum(np.bincount(window))[window] - np.arange(len(starts)) - 1
+    later = np.cumsum(np.bincount(window, minlength=len(distance)))[window] - label - 1
     later = np.minimum(later, _MAX_NEIGHBOURS)
-    a = np.repeat(np.arange(len(starts)), later)
-    b = ranges(np.arange(len(starts)) + 1, later)
+    a = np.repeat(label, later)
+    b = ranges(label + 1, later)
+    x0, y0, x1, y1 = runs.extent
     apart_x = np.maximum(x0[a], x0[b]) - np.minimum(x1[a], x1[b])
     apart_y = np.maximum(y0[a], y0[b]) - np.minimum(y1[a], y1[b])
     near = np.maximum(apart_x, apart_y) <= distance[window[a]]

@@ -85,19 +85,19 @@ def phrase_windows(
     owner = group_of(batch.utterance_offsets)
     # Characters of all captions end to end: places never overlap, so both their ends are sorted too.
     caption_offsets = offsets_of([len(caption) + 1 for caption in batch.captions])
-    placed = np.flatnonzero(alignment.char_start >= 0)
-    place_start = alignment.char_start[placed] + caption_offsets[owner[placed]]
-    by_place = placed[np.argsort(place_start, kind="stable")]
-    place_start = alignment.char_start[by_place] + caption_offsets[owner[by_place]]
-    place_end = alignment.char_end[by_place] + caption_offsets[owner[by_place]]
+    by_place = alignment.by_place
+    shift = caption_offsets[owner[by_place]]
+    place_start = alignment.char_start[by_place] + shift
+    place_end = alignment.char_end[by_place] + shift
 
     first = np.searchsorted(place_end, char_start + caption_offsets[narrative], "right")
     last = np.searchsorted(place_start, char_end + caption_offsets[narrative], "left")
     sizes = np.maximum(last - first, 0)
     words = by_place[ranges(first, sizes)]
     offsets = offsets_of(sizes)
-    start = segment_reduce(np.minimum, batch.utterance_start[words], offsets, 0)
-    latest_start = segment_reduce(np.maximum, batch.utterance_start[words], offsets, 0)
+    begins = batch.utterance_start[words]
+    start = segment_reduce(np.minimum, begins, offsets, 0)
+    latest_start = segment_reduce(np.maximum, begins, offsets, 0)
     end = segment_reduce(np.maximum, batch.utterance_end[words], offsets, 0)
     if config.end == "next_word":
         end = np.maximum(end, _next_start(batch, owner, narrative, latest_start))
@@ -112,7 +112,9 @@ def phrase_windows(
 
 def _next_start(batch: NarrativeBatch, owner: Ints, narrative: Ints, time: Ints) -> Ints:
     """The first utterance start later than `time` in each phrase's narrative, 0 where there is none."""
-    keys = np.sort(time_keys(owner, batch.utterance_start))
+    keys = time_keys(owner, batch.utterance_start)
+    if (keys[1:] < keys[:-1]).any():  # rare
+        keys.sort()
     position = np.searchsorted(keys, time_keys(narrative, time), "right")
     exists = position < batch.utterance_offsets[narrative + 1]
     found = keys[np.where(exists, position, 0)] if len(keys) else np.zeros(len(time), np.int64)

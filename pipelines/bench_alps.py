@@ -1,17 +1,20 @@
 """`make bench-alps`: speed and memory of the builder, as ratios against named references in the same run.
 
-Machines are noisy, so a figure is the best of several rounds in which ours and the reference take turns:
+Machines are noisy, so ours and the reference take turns in many short rounds, and each figure is the best of
+its rounds:
 
-- `vs_spacy`: narratives/s of a whole build in one process (reading, phrases, boxes, shards) over captions/s of
-  bare `nlp.pipe` with the same components and batch size on the same captions. Loading the model counts on
-  neither side.
-- `two_workers`: narratives/s with two workers over those with one, model loading included on both sides.
-- `align_per_s`: narratives/s of alignment, windows, points and boxes alone, phrases given, on one core.
-- `vs_interpolators`: that over a plain reference in the manner of the published per-word scripts: one
-  interpolator a phrase, 16 samples, smallest and largest.
-- `rss_mb`: peak memory of a one-worker build of 1,000 and of 50,000 narratives, in a process of its own.
+- `vs_spacy`: narratives/s of a whole build in one process (hashing, reading, phrases, boxes, shards,
+  manifest) over captions/s of bare `nlp.pipe` with the same components and batch size on the same captions.
+  Loading the model counts on neither side.
+- `two_workers`: narratives/s of a whole build with two workers over those with one. The start of the
+  processes and loading the model count on both sides, so this one takes more narratives a round.
+- `align_per_s`: narratives/s of alignment, windows, points and boxes alone, phrases given, on one core, in
+  batches as builds make them (`shards.chunk_bytes`).
+- `vs_interpolators`: `align_per_s` over that of a plain reference in the manner of the published per-word
+  scripts: an interpolator a word, 16 samples, smallest and largest; a phrase's box is the union of its words'.
+- `rss_mb`: peak memory of the process of a one-worker build, by number of narratives.
 
-The narratives are simulated, of real size: about 44 words and 600 trace points.
+The narratives are simulated, of real size: about 45 words and 600 trace points.
 """
 
 from __future__ import annotations
@@ -30,29 +33,37 @@ import msgspec
 import numpy as np
 from tqdm import tqdm
 
+from alp_builder.arrays import Floats
 from alp_builder.build import build
 from alp_builder.chunks import ChunkTask, build_chunk
 from alp_builder.config import BuildConfig
 from alp_builder.extraction import AlpExtractor, locate_boxes
 from alp_builder.files import write_atomic
-from alp_builder.inputs import NarrativeSource
-from alp_builder.narratives import MICROSECONDS, NarrativeBatch, read_narratives
+from alp_builder.inputs import NarrativeSource, localise, scan
+from alp_builder.narratives import NarrativeBatch, read_narratives
 from alp_builder.phrases import Phrase
 
-SAMPLES_PER_PHRASE = 16
+SAMPLES_PER_WORD = 16
 
 
-def main() -> int:
-    """Runs the benchmark and prints its figures."""
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the benchmark and prints its figures.
+
+    Args:
+        arguments: Of the command line; default those of this process.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("narratives", type=Path, help="simulated narratives to measure on")
     parser.add_argument("--json", type=Path, help="write the figures there")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each comparison (5)")
-    parser.add_argument("--count", type=int, default=2000, help="narratives of a round (2000)")
+    parser.add_argument("--rounds", type=int, default=10, help="rounds of each comparison (10)")
+    parser.add_argument("--count", type=int, default=600, help="narratives of a round (600)")
+    parser.add_argument(
+        "--worker-count", type=int, default=8000, help="narratives to compare workers on (8000)"
+    )
     parser.add_argument("--memory-counts", type=int, nargs="*", default=[1000, 50_000])
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="bench-alps-") as name:
         figures = _measure(args, Path(name))
     for key, value in figures.items():
@@ -63,41 +74,56 @@ def main() -> int:
 
 
 def _measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
-    file = tile(args.narratives, folder / "narratives.jsonl", args.count)
+    """All figures; `folder` is for files and goes afterwards."""
     config = BuildConfig()
+    file = tile(args.narratives, folder / "narratives.jsonl", args.count)
     extractor = AlpExtractor(config)
-    batch = read_narratives(file, 0, file.stat().st_size, 1, config.input).batch
+    batches = _batches(file, folder, config)
+    captions = [caption for batch in batches for caption in batch.captions]
     ours, spacy = alternate(
         args.rounds,
         lambda: _build(file, folder / "out", config, extractor),
-        lambda: _bare_spacy(batch.captions, extractor),
+        lambda: _bare_spacy(captions, extractor),
         "against spaCy",
     )
-    phrases = list(extractor.phrases.extract(batch.captions))
+    phrases = [list(extractor.phrases.extract(batch.captions)) for batch in batches]
+    work = list(zip(batches, phrases, strict=True))
     arrays, interpolators = alternate(
         args.rounds,
-        lambda: locate_boxes(batch, phrases, config),
-        lambda: interpolate_phrases(batch, phrases),
+        lambda: [locate_boxes(batch, found, config) for batch, found in work],
+        lambda: [interpolate_words(batch, found) for batch, found in work],
         "against interpolators",
     )
+    many = tile(args.narratives, folder / "many.jsonl", args.worker_count)
     one, two = alternate(
-        max(1, args.rounds // 2),
-        lambda: _build_with(file, folder / "out", config, 1),
-        lambda: _build_with(file, folder / "out", config, 2),
+        max(1, args.rounds // 5),
+        lambda: _build_with(many, folder / "out", config, 1),
+        lambda: _build_with(many, folder / "out", config, 2),
         "two workers",
     )
     memory = {}
-    for count in args.memory_counts:
+    for count in tqdm(args.memory_counts, desc="memory"):
         many = tile(args.narratives, folder / "many.jsonl", count)
         memory[str(count)] = round(_peak_memory(many, folder / "out"), 1)
     return {
         "vs_spacy": spacy / ours,
-        "narratives_per_s": args.count / ours,
+        "narratives_per_s": len(captions) / ours,
         "two_workers": one / two,
-        "align_per_s": args.count / arrays,
+        "align_per_s": len(captions) / arrays,
         "vs_interpolators": interpolators / arrays,
         "rss_mb": memory,
     }
+
+
+def _batches(file: Path, folder: Path, config: BuildConfig) -> list[NarrativeBatch]:
+    """The narratives of a file in the batches a build makes of them."""
+    source = NarrativeSource(location=str(file), split="train")
+    path = localise(source, folder / "copy.jsonl", config.input.max_inflation)
+    _, chunks = scan(path, source, 0, 0, config.shards.chunk_bytes, lambda _: None)
+    return [
+        read_narratives(path, chunk.start, chunk.end, chunk.first_line, config.input).batch
+        for chunk in chunks
+    ]
 
 
 def alternate(
@@ -129,9 +155,12 @@ def tile(source: Path, target: Path, count: int) -> Path:
 def _build(file: Path, out: Path, config: BuildConfig, extractor: AlpExtractor) -> None:
     """A whole build in this process with a model that is loaded already."""
 
-    def run(tasks: list[ChunkTask], used: BuildConfig, _: int) -> Iterator[tuple[ChunkTask, int]]:
+    def run(
+        tasks: list[ChunkTask], config: BuildConfig, workers: int
+    ) -> Iterator[tuple[ChunkTask, int]]:
+        assert workers == 1
         for task in tasks:
-            yield task, build_chunk(task, extractor, used)
+            yield task, build_chunk(task, extractor, config)
 
     shutil.rmtree(out, ignore_errors=True)
     source = NarrativeSource(location=str(file), split="train")
@@ -150,39 +179,54 @@ def _bare_spacy(captions: list[str], extractor: AlpExtractor) -> None:
         pass
 
 
-def interpolate_phrases(
-    batch: NarrativeBatch, phrases: list[list[Phrase]]
-) -> list[tuple[float, ...]]:
-    """Boxes of phrases the plain way: find the words, interpolate the trace, smallest and largest."""
-    boxes = []
-    for index, found in enumerate(phrases):
+def interpolate_words(batch: NarrativeBatch, phrases: list[list[Phrase]]) -> list[Floats]:
+    """The plain reference: loops over narratives, words and phrases, each word with an interpolator.
+
+    A word lasts until the next one starts.
+
+    Args:
+        batch: N narratives.
+        phrases: The phrases of each of them.
+
+    Returns:
+        For each narrative the boxes of its phrases that name things and have words, float64 (F, 4).
+    """
+    found = []
+    for index, named in enumerate(phrases):
         words = slice(*batch.utterance_offsets[index : index + 2].tolist())
         points = slice(*batch.point_offsets[index : index + 2].tolist())
-        texts = batch.utterances[words]
+        t, xy = batch.t[points], (batch.x[points], batch.y[points])
+        spans = _find_words(batch.captions[index], batch.utterances[words])
         start, end = batch.utterance_start[words], batch.utterance_end[words]
-        t, x, y = batch.t[points], batch.x[points], batch.y[points]
-        position, spans = 0, []
-        for text in texts:
-            at = batch.captions[index].lower().find(text.lower(), position)
-            spans.append((at, at + len(text)))
-            position = max(position, at + len(text))
-        for phrase in found:
-            if phrase.dropped:
-                continue
+        boxes = []
+        for word, begin in enumerate(start):
+            until = max(end[word], start[word + 1]) if word + 1 < len(start) else end[word]
+            times = np.linspace(begin, until, SAMPLES_PER_WORD)
+            samples = [np.interp(times, t, values) for values in xy]
+            boxes.append([v.min() for v in samples] + [v.max() for v in samples])
+        unions = []
+        for phrase in named:
             mine = [
-                i for i, (a, b) in enumerate(spans) if a < phrase.char_end and b > phrase.char_start
+                box
+                for box, (first, last) in zip(boxes, spans, strict=True)
+                if first < phrase.char_end and last > phrase.char_start
             ]
-            if not mine:
-                continue
-            last = (
-                max(end[mine[-1]], start[mine[-1] + 1])
-                if mine[-1] + 1 < len(start)
-                else end[mine[-1]]
-            )
-            times = np.linspace(start[mine[0]], last, SAMPLES_PER_PHRASE)
-            xs, ys = np.interp(times, t, x), np.interp(times, t, y)
-            boxes.append((xs.min(), ys.min(), xs.max(), ys.max(), last / MICROSECONDS))
-    return boxes
+            if mine and not phrase.dropped:
+                corners = np.array(mine)
+                unions.append(np.concatenate([corners[:, :2].min(0), corners[:, 2:].max(0)]))
+        found.append(np.array(unions).reshape(-1, 4))
+    return found
+
+
+def _find_words(caption: str, utterances: list[str]) -> list[tuple[int, int]]:
+    """First and last character of each utterance in its caption, by search from where the last one ended."""
+    position, spans = 0, []
+    lowered = caption.lower()
+    for text in utterances:
+        at = lowered.find(text.lower(), position)
+        spans.append((at, at + len(text)) if at >= 0 else (-1, -1))
+        position = max(position, spans[-1][1])
+    return spans
 
 
 def _peak_memory(file: Path, out: Path) -> float:

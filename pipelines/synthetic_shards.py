@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from alp_builder.config import ShardConfig
-from alp_builder.manifest import Manifest, QuarantineInfo, write_manifest
+from alp_builder.manifest import META_FOLDER, QUARANTINE, Manifest, QuarantineInfo, write_manifest
 from alp_builder.schema import SCHEMA_VERSION, arrow_schema
 from alp_builder.shards import ShardInfo, shard_path, write_shard
 
@@ -66,7 +66,7 @@ def write_data_set(
         versions={},
         inputs=[],
         shards=shards,
-        quarantine=QuarantineInfo(path="", records=0, sha256=""),
+        quarantine=QuarantineInfo(path=f"{META_FOLDER}/{QUARANTINE}", records=0, sha256=""),
         counts={"alps": sum(shard.rows for shard in shards)},
     )
     (folder / "_alps").mkdir(exist_ok=True)

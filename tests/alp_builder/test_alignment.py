@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -122,7 +123,7 @@ def test_token_alignment_is_as_long_as_can_be(left: list[str], right: list[str])
     """With tokens either equal or unlike, the pairs are a longest common subsequence."""
     pairs = align_tokens(left, right)
     assert all(left[i] == right[j] for i, j in pairs)
-    assert all(a[0] < b[0] and a[1] < b[1] for a, b in zip(pairs, pairs[1:], strict=False))
+    assert all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(pairs))
     longest = np.zeros((len(left) + 1, len(right) + 1), int)
     for i, one in enumerate(left):
         for j, other in enumerate(right):

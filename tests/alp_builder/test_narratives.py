@@ -73,7 +73,8 @@ def test_ids_are_stable_and_tell_narratives_apart(tmp_path: Path) -> None:
 
 BROKEN: list[tuple[str, bytes | dict[str, Any]]] = [
     ("not_json", b"{"),
-    ("not_json", b"[1, 2" + b"[" * 100_000),
+    ("not_json", b'{"deep": ' + b"[" * 100_000),
+    ("wrong_type", b"[1, 2" + b"[" * 100_000),
     ("not_json", json.dumps(GOOD).replace("0.5", "NaN").encode() + b"x"),
     ("not_json", json.dumps(GOOD).replace("-0.0533", "NaN").encode()),
     ("not_utf8", json.dumps(GOOD).encode().replace(b"dog", b"d\xffg")),

@@ -64,6 +64,7 @@ TEXTS = [
     ("He is wearing sunglasses.", "sunglasses", "sunglass", False, False),
     ("There is a group of cows.", "cows", "cow", True, True),
     ("There are many slices of pizza.", "pizza", "pizza", True, False),
+    ("There is even a grey crown.", "grey crown", "crown", False, False),
     ("There is a slice of pizza.", "pizza", "pizza", False, False),
     ("There is a cup of coffee.", "cup of coffee", "cup", False, False),
     ("There are two glasses of water.", "glasses of water", "glass", True, False),
@@ -121,7 +122,7 @@ def test_real_captions_keep_the_invariants(extractor: PhraseExtractor, shared_da
             assert phrase.head_lemma
             if not phrase.dropped:
                 things += 1
-                assert not {"image", "background", "foreground"} & {phrase.head_lemma}
+                assert phrase.head_lemma not in {"background", "foreground"}
     assert things > 1000
 
 

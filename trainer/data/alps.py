@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from alp_builder.errors import BadDataError, UsageError
 from trainer.data.arraystore import ArrayStore, StringTable, is_published, publish
 from trainer.data.images import ImageFinder, ImageReport, image_key
+from trainer.data.shapes import portraits
 from trainer.data.shards import open_shards, rows_fingerprint, scan_rows
 
 logger = logging.getLogger(__name__)
@@ -134,6 +135,7 @@ class AlpDataset:
 
     def __init__(self, store: ArrayStore, finder: ImageFinder | None) -> None:
         self.store = store
+        self._portrait: NDArray[np.bool_] | None = None
         self._attach()
         images = len(self._image_ids)
         if finder is None:
@@ -158,7 +160,10 @@ class AlpDataset:
 
     def __getstate__(self) -> dict[str, Any]:
         # The store pickles as its path; what is looked up in it would pickle as its contents.
-        return {name: self.__dict__[name] for name in ("store", "report", "_files", "_rows")}
+        return {
+            name: self.__dict__[name]
+            for name in ("store", "report", "_files", "_rows", "_portrait")
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -173,10 +178,18 @@ class AlpDataset:
         cache: str | Path,
         quality: AlpFilter | None = None,
         split: str | None = None,
+        shapes: bool = True,
     ) -> AlpDataset:
-        """The ALPs of a data set's folder, see `cache_alps` and the class."""
+        """The ALPs of a data set's folder, see `cache_alps` and the class.
+
+        With `shapes` the image files' headers are read on first use, so that batches can be of one
+        shape; without it they are mixed.
+        """
         store = cache_alps(Path(folder), Path(cache), quality or AlpFilter(), split)
-        return cls(store, finder)
+        data = cls(store, finder)
+        if shapes and data._files is not None:
+            data._portrait = portraits(data._files, Path(cache))
+        return data
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -185,6 +198,14 @@ class AlpDataset:
     def num_alps(self) -> int:
         """ALPs of all images that have a file."""
         return int((self._first[self._rows + 1] - self._first[self._rows]).sum())
+
+    @property
+    def portrait(self) -> NDArray[np.bool_] | None:
+        """Whether each image is higher than wide, shape `(len(self),)`; `None` if unknown or alike."""
+        if self._portrait is None:
+            return None
+        found = self._portrait[self._rows]
+        return found if found.any() and not found.all() else None
 
     def _ids(self, rows: Collection[int] | NDArray[np.int32]) -> Iterator[tuple[str, str]]:
         datasets = self.store["image_dataset"]

@@ -149,6 +149,13 @@ class StringTable:
         blob = np.frombuffer(b"".join(encoded), np.uint8)
         return cls(blob, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
 
+    @classmethod
+    def joined(cls, tables: Sequence[StringTable]) -> StringTable:
+        """One table of several, in order."""
+        blob = np.concatenate([np.empty(0, np.uint8), *(table.blob for table in tables)])
+        lengths = (np.diff(table.offsets) for table in tables)
+        return cls(blob, np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths])))
+
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """The table as arrays of a store, `name_blob` and `name_offsets`."""
         return {f"{name}_blob": self.blob, f"{name}_offsets": self.offsets}

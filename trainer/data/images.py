@@ -7,9 +7,10 @@
 | flickr30k | `flickr30k...`, `flick30k...` | `flickr30k-images/ID.jpg`, `ID.jpg` |
 | ade20k | `ade20k...` | `images/training/ID.jpg` or `images/validation/ID.jpg`, `ID.jpg` |
 | simulated_world | `simulated_world_SPLIT` | `SPLIT/N.jpg`, `SPLIT/N.png`; N in nine digits |
+| any other | a root given by its exact name | as open_images |
 
-Letter case of `dataset_id` does not matter. For anything else, or in place of a rule, a CSV file
-with the columns `dataset_id, image_id, file_name` names the files below its root.
+Letter case of `dataset_id` does not matter. In place of a rule, a CSV file with the columns
+`dataset_id, image_id, file_name` names the files below its root.
 
 Ids come from shards that anybody may have written, so they are hostile: an id or file name that is
 absolute, has a `..` part, or leads through a symbolic link out of the root is refused as missing.
@@ -239,18 +240,17 @@ class ImageFinder:
             UsageError: If more than `max_missing` of the images have no file.
         """
         examples: list[str] = []
-        paths: list[str] = []
+        tables: list[StringTable] = []
         with ThreadPoolExecutor(threads) as pool:
             stream = iter(ids)
             while block := list(islice(stream, 4096)):
-                found = pool.map(lambda pair: self.find(*pair), block)
-                for pair, path in zip(block, found, strict=True):
-                    paths.append(path or "")
-                    if path is None and len(examples) < EXAMPLES:
-                        examples.append("/".join(pair))
-        table = StringTable.of(paths)
+                paths = [path or "" for path in pool.map(lambda pair: self.find(*pair), block)]
+                tables.append(StringTable.of(paths))
+                missing = (pair for pair, path in zip(block, paths, strict=True) if not path)
+                examples += ["/".join(pair) for pair in islice(missing, EXAMPLES - len(examples))]
+        table = StringTable.joined(tables)
         present = np.diff(table.offsets) > 0
-        report = ImageReport(len(paths), int((~present).sum()), examples)
+        report = ImageReport(len(table), int((~present).sum()), examples)
         if report.missing > self.max_missing * max(1, report.total):
             where = ", ".join(f"{name}={root.root}" for name, root in self._roots.items())
             raise UsageError(

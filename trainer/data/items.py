@@ -59,12 +59,14 @@ def read_image(
         found = "x".join(map(str, image.shape[:2]))
         raise BadDataError(f"{path}: size {found}, expected {size[0]}x{size[1]} (height x width)")
     if image_format == "RGB":
-        image = image[:, :, ::-1]
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return np.asarray(image, np.uint8)
 
 
 def to_tensor(image: NDArray[np.uint8]) -> torch.Tensor:
     """An `(H, W, 3)` image as a uint8 tensor of shape `(3, H, W)`."""
+    if image.flags.c_contiguous:  # twice as fast as NumPy's transposed copy, unless mirrored
+        return torch.from_numpy(np.stack(cv2.split(image)))
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 

@@ -186,9 +186,10 @@ def evaluate_open_images(
         for image in truth.images
     }
     plain = _all_ap(truths, verified, predictions, ids)
-    wider = [row for prediction in predictions for row in _to_ancestors(prediction, hierarchy)]
-    wider = [row for row in wider if row["category_id"] in set(ids.values())]
-    expanded = _all_ap(truths, verified, wider, ids)
+    expanded = plain
+    if any(hierarchy.ancestors(category.id) for category in truth.categories):
+        wider = [row for found in predictions for row in _to_ancestors(found, hierarchy)]
+        expanded = _all_ap(truths, verified, wider, ids)
     positives = {
         name: sum(classes[c].positives for classes in truths.values() if c in classes)
         for name, c in ids.items()
@@ -298,6 +299,8 @@ def _match_masks(truth: _Truths, found: list[Prediction]) -> Scored:
     masks = [prediction["segmentation"] for prediction in found]
     filled = mask_utils.area(masks) > 0
     scores = np.array([prediction["score"] for prediction in found], np.float64)
+    if not (truth.positives or truth.boxes or truth.group_boxes):
+        return scores[filled], np.zeros(int(filled.sum()), bool)
     order = [i for i in np.argsort(-scores, kind="stable") if filled[i]]
     masks, scores = [masks[i] for i in order], scores[order]
     boxes = mask_utils.toBbox(masks) if truth.boxes or truth.group_boxes else np.empty((0, 4))

@@ -58,3 +58,5 @@ def test_damage_is_said_in_one_line(tmp_path: Path) -> None:
 def test_strings_come_back(strings: list[str]) -> None:
     table = StringTable.of(strings)
     assert [table[i] for i in range(len(table))] == strings
+    twice = StringTable.joined([table, StringTable.of([]), table])
+    assert [twice[i] for i in range(len(twice))] == strings * 2

@@ -121,3 +121,10 @@ def test_one_photo_has_one_key() -> None:
     assert image_key("open_images_test", "0a") == image_key("open_images", "0a")
     assert image_key("simulated_world_val", "000000009") == "simulated_world_val/9"
     assert image_key("simulated_world_val", "9") != image_key("simulated_world_train", "9")
+
+
+def test_any_other_data_set_by_its_exact_name(tmp_path: Path) -> None:
+    touch(tmp_path, "frame-7.jpg")
+    finder = ImageFinder({"OVIS": tmp_path})
+    assert finder.find("OVIS", "frame-7") == str(tmp_path / "frame-7.jpg")
+    assert finder.find("ovis_train", "frame-7") is None

@@ -13,7 +13,7 @@ import pytest
 from alp_builder.errors import BadDataError
 from tests.trainer.evaluation.helpers import CLASSES, seen, thing, truth_of
 from trainer.evaluation.hierarchy import Hierarchy
-from trainer.evaluation.open_images import average_precision, evaluate_open_images
+from trainer.evaluation.open_images import average_precision, evaluate_open_images, match
 from trainer.evaluation.splits import ClassSplit, split_of_all
 
 TREE = Hierarchy({2: [1], 3: [1]})
@@ -206,3 +206,38 @@ def test_hotcoco_agrees_where_it_has_the_rules(seed: int) -> None:
     known = {name: value for name, value in ours.items() if not math.isnan(value)}
     assert any(0 < value < 1 for value in known.values())
     assert known == pytest.approx({name: per_class[name] for name in known}, abs=1e-6)
+
+
+def by_the_book(
+    iou: Any, group_ioa: Any, box_iou: Any, box_group_ioa: Any, scores: Any
+) -> list[tuple[float, bool]]:
+    """Rules 3 to 6, one detection at a time, as slowly as they read."""
+    state = ["left"] * len(scores)
+    for overlap, found in ((iou, "hit"), (box_iou, "ignored")):
+        taken = set()
+        for d, row in enumerate(overlap):
+            best = max(range(len(row)), key=lambda g: row[g], default=None)
+            if state[d] == "left" and best is not None and row[best] >= 0.5 and best not in taken:
+                state[d] = found
+                taken.add(best)
+        groups = group_ioa if found == "hit" else box_group_ioa
+        for d, row in enumerate(groups):
+            best = max(range(len(row)), key=lambda g: row[g], default=None)
+            if state[d] == "left" and best is not None and row[best] >= 0.5:
+                state[d] = f"group {best}" if found == "hit" else "ignored"
+    result = [(s, k == "hit") for s, k in zip(scores, state, strict=True) if k in ("hit", "left")]
+    for group in range(group_ioa.shape[1]):
+        inside = [s for s, k in zip(scores, state, strict=True) if k == f"group {group}"]
+        result += [(max(inside), True)] if inside else []
+    return sorted(result)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_matching_is_what_the_rules_say(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    detections = int(rng.integers(1, 8))
+    overlaps = [rng.random((detections, rng.integers(0, 4))).round(2) for _ in range(4)]
+    scores = np.sort(rng.permutation(100)[:detections] / 100)[::-1]
+    found, hits = match(*overlaps, scores)
+    expected = by_the_book(*overlaps, scores)
+    assert sorted(zip(found.tolist(), hits.tolist(), strict=True)) == expected
