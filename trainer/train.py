@@ -39,7 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     args = _parser().parse_args(arguments)
     try:
-        load_config(args.config_file, args.overrides)  # a mistake in it is told before processes start
+        load_config(
+            args.config_file, args.overrides
+        )  # a mistake in it is told before processes start
         launch(run, args)
     except AlpError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the command's own message

@@ -12,9 +12,9 @@ import pytest
 
 pytest.importorskip("detectron2", reason="the loader benchmark needs what trains")
 
-from alp_builder.reader import read_alps  # noqa: E402
-from pipelines.bench_loader import bench_evaluation, memory_of_opening  # noqa: E402
-from pipelines.synthetic_shards import random_tables, write_data_set  # noqa: E402
+from alp_builder.reader import read_alps
+from pipelines.bench_loader import bench_evaluation, memory_of_opening
+from pipelines.synthetic_shards import random_tables, write_data_set
 
 
 @pytest.fixture

@@ -99,12 +99,8 @@ class Loop:
         self.info = info or {}
         self.evaluate = evaluate
         self.device = next(model.parameters()).device
-        self.scaler = torch.amp.GradScaler(
-            self.device.type, enabled=config.precision == "fp16"
-        )
-        self.average = (
-            WeightAverage(model, config.average_decay) if config.average_decay else None
-        )
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
+        self.average = WeightAverage(model, config.average_decay) if config.average_decay else None
 
     def state_dict(self, step: int) -> State:
         """State after `step` steps, as a checkpoint keeps it."""

@@ -26,8 +26,6 @@ import torch
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
-from trainer.modeling.columns import Columns
-
 BACKGROUND = -1
 """Column of a point that is positive for none."""
 

@@ -77,9 +77,7 @@ class FCOSMOHead(FCOSHead):
         classifier: DenseTextClassifier,
         norm: str = "GN",
     ) -> None:
-        super().__init__(
-            input_shape=input_shape, conv_dims=conv_dims, num_classes=1, norm=norm
-        )
+        super().__init__(input_shape=input_shape, conv_dims=conv_dims, num_classes=1, norm=norm)
         self.cls_score = nn.Identity()  # the one class of the stock head is never used
         self.classifier = classifier
 

@@ -216,4 +216,3 @@ class FCNMaskHead(MaskHead):
 def count_parameters(module: nn.Module) -> int:
     """Number of scalars a module learns."""
     return sum(p.numel() for p in module.parameters())
-

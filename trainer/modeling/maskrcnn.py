@@ -182,7 +182,9 @@ class TextROIHeads(StandardROIHeads):
             alp: How ALPs weigh.
         """
         sampled = self.label_and_sample_proposals(proposals, [_without_masks(t) for t in targets])
-        predictions = self._predict(pyramid, [p.proposal_boxes for p in sampled], columns.embeddings)
+        predictions = self._predict(
+            pyramid, [p.proposal_boxes for p in sampled], columns.embeddings
+        )
         weights = _region_weights(columns, sampled, targets, alp) if source == ALP else None
         losses = self.box_predictor.region_losses(predictions, sampled, weights)
         if self.mask_branch is not None and source == MASK:
