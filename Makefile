@@ -125,10 +125,11 @@ endif
 
 # The sample is simulated: scenes with known truth and a simulated narrator, by seed.
 data/sample/world/instances_train.json: | $(VENV)/.alps
-	@$(ALPS) simulate scenes --out data/sample/world --train 300 --val 0 --test 0
+	@$(ALPS) simulate scenes --out data/sample/world --train 300 --val 0 --test 0 > /dev/null
 
 $(SAMPLE): data/sample/world/instances_train.json
-	@$(ALPS) simulate narratives --coco $< --profile coco --out $@
+	@$(ALPS) simulate narratives --coco $< --profile coco --out $@ > /dev/null
+	@echo "The sample: 300 simulated narratives of simulated images, in data/sample"
 
 # --- Tests, lint, maintenance ---------------------------------------------------------------------
 

@@ -42,6 +42,8 @@ MIN_TOKEN_SIMILARITY = 0.6
 """Least `difflib` ratio of two tokens that are taken for spellings of one word ("gray", "grey": 0.75)."""
 
 _MAX_SIMILAR_PAIRS = 10_000  # bounds the work a hostile caption can cause
+# And its memory: 2,000 words by 2,000. Where more lies between the shared ends, it stays unaligned.
+_MAX_TOKEN_PAIRS = 2**22
 
 
 @dataclass(frozen=True)
@@ -260,6 +262,8 @@ def _align_narrative(
         return
     found = a + np.flatnonzero(tokens[0][a : a_end + 1])
     heard = b + np.flatnonzero(tokens[1][b : b_end + 1])
+    if (len(found) - 1) * (len(heard) - 1) > _MAX_TOKEN_PAIRS:
+        return
     for one, other in align_tokens(_texts(captions, found), _texts(spoken, heard)):
         token = slice(int(heard[other]), int(heard[other + 1]))
         first[token] = captions.place[found[one]]

@@ -30,7 +30,15 @@ from alp_builder import chunks as chunk_files
 from alp_builder.config import BuildConfig
 from alp_builder.errors import BadDataError, UsageError
 from alp_builder.executors import Executor, run_local
-from alp_builder.files import exclusive, flush_folder, move, sha256_of, write_atomic
+from alp_builder.files import (
+    TEMPORARY_PREFIX,
+    TEMPORARY_SUFFIX,
+    exclusive,
+    flush_folder,
+    move,
+    sha256_of,
+    write_atomic,
+)
 from alp_builder.inputs import Chunk, NarrativeSource, ScannedInput, localise, scan
 from alp_builder.manifest import (
     META_FOLDER,
@@ -156,7 +164,7 @@ class _Build:
         done = self._finished(plan)
         if done is not None:
             return done
-        notes = self._adopt_work(plan)
+        notes = self._adopt_work(plan) + _nesting_notes(self.folder)
         todo = [chunk for chunk in plan.chunks if not self._chunk_path(chunk.number).exists()]
         before = self._counts(plan, todo)
         self._map(plan, paths, todo, before["narratives"])
@@ -177,19 +185,23 @@ class _Build:
         """Step 1. Returns the plan and the plain local file of each input."""
         if not sources:
             raise UsageError("no input: name files, folders, globs or URLs of narratives")
+        for leftover in (self.folder / META_FOLDER).glob(f"{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}"):
+            leftover.unlink()  # of a build that was killed
         inputs: list[ScannedInput] = []
         chunks: list[Chunk] = []
         paths: list[Path] = []
         with self._bar(None, "hashing", "B") as bar:
             for index, source in enumerate(sources):
-                copy = self.work / "inputs" / f"{index:05d}.jsonl"
-                path = localise(source, copy, self.config.input.max_inflation)
+                path = localise(source, self.work / "inputs", self.config.input.max_inflation)
                 scanned, cut = scan(
                     path, source, index, len(chunks), self.config.shards.chunk_bytes, bar.update
                 )
                 inputs.append(scanned)
                 chunks += cut
                 paths.append(path)
+        for copy in (self.work / "inputs").glob("*"):
+            if copy not in paths:  # of a source that has changed since, or that is no longer named
+                copy.unlink()
         found = versions(self.config.phrases.spacy_model)
         parts = fingerprint(inputs, self.config, found)
         return Plan(fingerprint=parts, inputs=inputs, chunks=chunks), paths
@@ -204,9 +216,11 @@ class _Build:
             return None
         if manifest.fingerprint != joint_fingerprint(plan.fingerprint):
             return None
-        for shard in manifest.shards:
-            path = self.folder / shard.path
-            if not path.is_file() or path.stat().st_size != shard.size:
+        files = {shard.path: shard.sha256 for shard in manifest.shards}
+        files[manifest.quarantine.path] = manifest.quarantine.sha256
+        for name, sha256 in files.items():
+            path = self.folder / name
+            if not path.is_file() or sha256_of(path) != sha256:
                 return None
         shutil.rmtree(self.work, ignore_errors=True)
         reasons = {
@@ -230,7 +244,7 @@ class _Build:
             old = None
         if old is None and manifest_path(self.folder).exists():
             notes.append(
-                "rebuilding: inputs, configuration or versions are not those of the data set here"
+                "rebuilding: the data set here is damaged, or of other inputs, configuration or versions"
             )
         if old is not None and old != plan.fingerprint:
             changed = [name for name in plan.fingerprint if old.get(name) != plan.fingerprint[name]]
@@ -256,12 +270,17 @@ class _Build:
         ]
         total = sum(chunk.end - chunk.start for chunk in plan.chunks)
         narratives = before
+        states = [_state(*pair) for pair in zip(paths, plan.inputs, strict=True)]
         with self._bar(total, "building", "B") as bar:
             bar.update(total - sum(chunk.end - chunk.start for chunk in todo))
             for task, made in self.executor(tasks, self.config, self.workers):
                 narratives += made
                 bar.set_postfix_str(f"{narratives} narratives", refresh=False)
                 bar.update(task.chunk.end - task.chunk.start)
+        for path, scanned, state in zip(paths, plan.inputs, states, strict=True):
+            if _state(path, scanned) != state:
+                (self.work / "plan.json").unlink()  # what was read of it is of no use
+                raise BadDataError(f"{scanned.location}: changed while it was read; run again")
 
     def _counts(self, plan: Plan, todo: list[Chunk]) -> Counter[str]:
         """Counts over the chunks that are done already."""
@@ -387,3 +406,28 @@ class _Build:
             disable=not self.progress,
             dynamic_ncols=True,
         )
+
+
+def _state(path: Path, scanned: ScannedInput) -> tuple[int, int]:
+    """Size and time of an input, to notice that it is written to.
+
+    Raises:
+        BadDataError: If it is gone.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise BadDataError(
+            f"{scanned.location}: cannot be read any more ({error.strerror})"
+        ) from error
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _nesting_notes(folder: Path) -> list[str]:
+    """Says so if the folder lies inside another data set: readers of that one would find these shards too."""
+    outer = next((p for p in folder.resolve().parents if manifest_path(p).is_file()), None)
+    if outer is None:
+        return []
+    return [
+        f"{folder} lies inside the data set {outer}: `pd.read_parquet` of that folder reads both"
+    ]

@@ -64,11 +64,17 @@ def build_chunk(task: ChunkTask, extractor: AlpExtractor, config: BuildConfig) -
 
     Returns:
         Number of narratives read.
+
+    Raises:
+        BadDataError: If the input can no longer be read.
     """
     chunk = task.chunk
-    read = read_narratives(
-        Path(task.path), chunk.start, chunk.end, chunk.first_line, config.input, task.name
-    )
+    try:
+        read = read_narratives(
+            Path(task.path), chunk.start, chunk.end, chunk.first_line, config.input, task.name
+        )
+    except OSError as error:
+        raise BadDataError(f"{task.name}: cannot be read any more ({error.strerror})") from error
     rows, counts = extractor.extract(read.batch)
     counts.update(read.counts)
     narratives = sum(read.counts[name] for name in read.counts if name != "lines")

@@ -19,10 +19,13 @@ from msgspec import Meta
 
 from alp_builder.errors import UsageError
 
-Positive = Annotated[float, Meta(gt=0)]
-NonNegative = Annotated[float, Meta(ge=0)]
+# Every number has both bounds, so that neither infinity nor what overflows an int64 passes.
+_LARGEST = 1e6
+Positive = Annotated[float, Meta(gt=0, le=_LARGEST)]
+NonNegative = Annotated[float, Meta(ge=0, le=_LARGEST)]
+Signed = Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=2**40)]
 
 
 class InputConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,7 +34,9 @@ class InputConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     Attributes:
         max_record_bytes: Longest line, in bytes. Real ones have about 35,000.
         max_points: Most trace points of a record. Real ones have 400 to 900.
-        max_caption_chars: Longest caption, in characters. Real ones have about 150.
+        max_caption_chars: Longest caption, in characters, and most characters of all its timed words
+            together. Real ones have about 150.
+        max_word_chars: Longest stretch of a caption without white space, in characters.
         max_time: Latest time in a recording, in seconds.
         coordinate_margin: How far a point may lie outside the image, in image sizes. Real ones stay
             within a narrow band; pixels in place of fractions are far outside it.
@@ -41,6 +46,7 @@ class InputConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     max_record_bytes: Count = 16 * 2**20
     max_points: Count = 200_000
     max_caption_chars: Count = 20_000
+    max_word_chars: Count = 500
     max_time: Annotated[float, Meta(gt=0, le=1e6)] = 14_400.0
     coordinate_margin: Annotated[float, Meta(ge=0, le=100)] = 1.0
     max_inflation: Count = 200
@@ -75,7 +81,7 @@ class WindowConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """
 
     end: Literal["next_word", "utterance"] = "next_word"
-    lag: float = 0.0
+    lag: Signed = 0.0
 
 
 class TraceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
+from multiprocessing.connection import Connection
 from typing import Protocol
 
 from alp_builder.chunks import ChunkTask, build_chunk
@@ -59,42 +62,58 @@ def run_local(
         return
     # Processes are spawned: forking a process that has threads (pyarrow's, tqdm's) may deadlock.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, (config,)) as pool:
+    ours, theirs = context.Pipe()  # closed on one side, it ends the other
+    with ProcessPoolExecutor(workers, context, _start_worker, (config, theirs)) as pool:
         waiting: dict[Future[int], ChunkTask] = {}
         queue = iter(tasks)
         try:
             while True:
                 for task in islice(queue, workers * _AHEAD - len(waiting)):
-                    waiting[pool.submit(_work, task)] = task
+                    with _interrupts_held():
+                        future = pool.submit(_work, task)
+                    waiting[future] = task
                 if not waiting:
                     return
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                     yield waiting.pop(future), future.result()
-        except BrokenProcessPool as error:
-            raise BadDataError(
-                "a worker process died, perhaps for lack of memory; finished work is kept:"
-                " run the same command again, with fewer --workers"
-            ) from error
-        finally:
+        except BaseException as error:
+            ours.close()  # workers stop where they are: files appear whole or not at all
             pool.shutdown(wait=False, cancel_futures=True)
+            if isinstance(error, BrokenProcessPool):
+                raise BadDataError(
+                    "a worker process died, perhaps for lack of memory; finished work is kept:"
+                    " run the same command again, with fewer --workers"
+                ) from error
+            raise
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Holds Ctrl-C back while processes start, which inherit that: it is this process's to stop them.
+
+    A terminal sends it to all of them at once, and each would end with a traceback of its own.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _worker: tuple[AlpExtractor, BuildConfig] | None = None
 
 
-def _start_worker(config: BuildConfig) -> None:
+def _start_worker(config: BuildConfig, parent: Connection) -> None:
     """Loads the model once for each process, and ties the process's life to its parent's."""
     global _worker  # noqa: PLW0603  the one way to hand a pool's tasks something costly to load
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     _worker = AlpExtractor(config), config
 
 
-def _follow_parent() -> None:
-    """Ends this process when its parent is gone, killed or not: nobody would collect its work."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _follow(parent: Connection) -> None:
+    """Ends this process when its parent gives up or is gone, killed or not: nobody wants its work."""
+    parent.poll(None)
+    os._exit(1)
 
 
 def _work(task: ChunkTask) -> int:

@@ -15,13 +15,15 @@ import gzip
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit
 
+import aiohttp
 import fsspec
 import msgspec
-import zstandard
+import pyarrow as pa
 
 from alp_builder.errors import BadDataError, UsageError
 from alp_builder.files import atomic_file
@@ -98,13 +100,17 @@ def find_sources(inputs: list[str], split: str) -> list[NarrativeSource]:
         The sources in the order given, the files of a folder or glob by name, each once.
 
     Raises:
-        UsageError: If one of them matches no file of narratives.
+        UsageError: If one of them matches no file of narratives, or its name is not UTF-8.
     """
     if not inputs:
         raise UsageError("no input: name files, folders, globs or URLs of narratives")
     found: dict[str, None] = {}
     for item in inputs:
         for location in _expand(item):
+            try:
+                location.encode()
+            except UnicodeEncodeError as error:
+                raise UsageError(f"{location!a}: a file's name must be UTF-8; rename it") from error
             found[location] = None
     return [NarrativeSource(location=location, split=split) for location in found]
 
@@ -119,7 +125,7 @@ def _expand(item: str) -> list[str]:
     if path.is_file():
         return [item]
     if path.is_dir():
-        files = [str(file) for file in sorted(path.rglob("*")) if _holds_narratives(file)]
+        files = [str(file) for file in sorted(path.rglob("*")) if _holds_narratives(file, path)]
         if not files:
             endings = ", ".join(PLAIN_SUFFIXES)
             raise UsageError(f"{item}: no file in it ends in {endings} (or those with .gz, .zst)")
@@ -131,19 +137,28 @@ def _expand(item: str) -> list[str]:
     return matches
 
 
-def _holds_narratives(file: Path) -> bool:
+def _holds_narratives(file: Path, folder: Path) -> bool:
+    """Whether a file below a folder is one of narratives, by its name.
+
+    Names that start with a dot are hidden; folders that start with an underscore hold what programs keep
+    for themselves, such as the manifest and the quarantine file of a data set built into `folder`.
+    """
     name = file.name
     for suffix in PACKED_SUFFIXES:
         name = name.removesuffix(suffix)
-    return file.is_file() and not name.startswith(".") and name.endswith(PLAIN_SUFFIXES)
+    parts = file.relative_to(folder).parts
+    hidden = any(part.startswith(".") for part in parts)
+    private = any(part.startswith("_") for part in parts[:-1])
+    return file.is_file() and not hidden and not private and name.endswith(PLAIN_SUFFIXES)
 
 
-def localise(source: NarrativeSource, copy: Path, max_inflation: int) -> Path:
+def localise(source: NarrativeSource, folder: Path, max_inflation: int) -> Path:
     """Makes a source a plain local file.
 
     Args:
         source: The source.
-        copy: Where an unpacked copy goes if one is needed; an existing copy is used again.
+        folder: Where an unpacked copy goes if one is needed. A copy that an earlier call made of the same
+            source is used again, unless the source has changed since.
         max_inflation: Most unpacked bytes, in multiples of the packed ones.
 
     Returns:
@@ -153,15 +168,15 @@ def localise(source: NarrativeSource, copy: Path, max_inflation: int) -> Path:
         BadDataError: If it cannot be read, is broken, or unpacks to absurdly much.
     """
     location = source.location
-    if not is_url(location) and not location.endswith(PACKED_SUFFIXES):
+    packing = _packing(location)
+    if not is_url(location) and not packing:
         return Path(location)
-    if copy.exists():
-        return copy
     try:
+        copy = folder / f"{_state(location)}.jsonl"
+        if copy.exists():
+            return copy
         with _open_raw(location) as (raw, size), atomic_file(copy) as target:
-            limit = (
-                max(size, _BLOCK) * max_inflation if location.endswith(PACKED_SUFFIXES) else None
-            )
+            limit = max(size, _BLOCK) * max_inflation if packing else None
             written = 0
             while block := raw.read(_BLOCK):
                 written += len(block)
@@ -171,26 +186,52 @@ def localise(source: NarrativeSource, copy: Path, max_inflation: int) -> Path:
                         " if it is no bomb, raise input.max_inflation"
                     )
                 target.write(block)
-    except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise BadDataError(f"{location}: broken or truncated archive ({error})") from error
-    except (OSError, ValueError, ImportError) as error:
-        raise BadDataError(f"{location}: cannot be read ({error})") from error
+    except (OSError, ValueError, ImportError, aiohttp.ClientError) as error:
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise BadDataError(f"{location}: cannot be read ({what})") from error
     return copy
+
+
+def _packing(location: str) -> str:
+    """The suffix that says how a location is packed, or nothing; a URL's query does not count."""
+    path = urlsplit(location).path if is_url(location) else location
+    return next((suffix for suffix in PACKED_SUFFIXES if path.endswith(suffix)), "")
+
+
+def _state(location: str) -> str:
+    """A name for what lies at a location now: it changes with its size, time or tag."""
+    if is_url(location):
+        files, path = fsspec.core.url_to_fs(location)
+        told = files.info(path)
+        known = {key: str(told[key]) for key in sorted(told)}
+    else:
+        stat = Path(location).stat()
+        known = {"size": str(stat.st_size), "mtime": str(stat.st_mtime_ns)}
+    return hashlib.sha256(msgspec.json.encode((location, known))).hexdigest()[:32]
+
+
+def _open_packed(location: str) -> AbstractContextManager[Any]:
+    """Opens a location for reading bytes as they are; fsspec would take `::` in a path for a chain."""
+    return fsspec.open(location, "rb") if is_url(location) else Path(location).open("rb")
 
 
 @contextmanager
 def _open_raw(location: str) -> Iterator[tuple[BinaryIO, int]]:
     """Opens a location for reading unpacked bytes; yields the stream and the packed size."""
-    with fsspec.open(location, "rb") as packed:
+    with _open_packed(location) as packed:
         raw = cast("BinaryIO", packed)
         size = int(getattr(packed, "size", None) or 0)
-        if not size and not is_url(location):
+        if not is_url(location):
             size = Path(location).stat().st_size
-        if location.endswith(".gz"):
+        packing = _packing(location)
+        if packing == ".gz":
             yield cast("BinaryIO", gzip.GzipFile(fileobj=raw)), size
-        elif location.endswith(".zst"):
-            reader = zstandard.ZstdDecompressor(max_window_size=2**27)
-            yield cast("BinaryIO", reader.stream_reader(raw, read_across_frames=True)), size
+        elif packing == ".zst":
+            # Arrow's reader, because it tells a truncated stream from a finished one.
+            with pa.CompressedInputStream(pa.PythonFile(raw, "r"), "zstd") as stream:
+                yield cast("BinaryIO", stream), size
         else:
             yield raw, size
 

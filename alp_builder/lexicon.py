@@ -74,7 +74,7 @@ COLOR_WORDS = _words("color colour colored coloured colors colours")
 
 QUANTIFIERS = _words(
     "few many several some other another more most various different multiple numerous such own same any"
-    " first second third fourth fifth next last only certain all both each every no couple lots"
+    " first second third fourth fifth next last only even also just certain all both each every no couple lots"
 )
 """Words before a noun that count or point; they say nothing of how the thing looks."""
 

@@ -87,10 +87,10 @@ def read_manifest(folder: Path) -> Manifest:
         raise BadDataError(
             f"{path}: damaged manifest ({error}); build the data set again"
         ) from error
-    for shard in manifest.shards:
-        parts = Path(shard.path).parts
-        if Path(shard.path).is_absolute() or ".." in parts or len(parts) != 2:
-            raise BadDataError(f"{path}: shard path {shard.path!r} leads out of the data set")
+    for name in [shard.path for shard in manifest.shards] + [manifest.quarantine.path]:
+        parts = Path(name).parts
+        if Path(name).is_absolute() or ".." in parts or len(parts) != 2 or "\0" in name:
+            raise BadDataError(f"{path}: path {name!r} leads out of the data set")
     return manifest
 
 

@@ -32,6 +32,10 @@ REQUIRED_PIPES = ("tok2vec", "tagger", "attribute_ruler", "parser", "lemmatizer"
 """Components noun chunks and lemmas need; without attribute_ruler spaCy silently finds no chunk."""
 
 _KEPT_POS = frozenset({"NOUN", "PROPN"})
+_PLACE_WORDS = (
+    lexicon.PLACE_MODIFIERS | lexicon.PICTURE_NOUNS | lexicon.COLORS | lexicon.COLOR_WORDS
+)
+_OUTER_NOUNS = lexicon.GROUP_NOUNS | lexicon.PART_NOUNS | lexicon.CONTAINER_NOUNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class PhraseExtractor:
         if doc[chunk.end].lower_ != "of" or self._is_frame(following):
             return False
         lemma = self._lemma(chunk.root)
-        return lemma in lexicon.GROUP_NOUNS | lexicon.PART_NOUNS | lexicon.CONTAINER_NOUNS
+        return lemma in _OUTER_NOUNS
 
     def _joined(self, chunk: Span, following: Span) -> Phrase:
         """The phrase of two chunks around "of"; the head decides which of them is meant."""
@@ -144,7 +148,7 @@ class PhraseExtractor:
         """Whether a chunk names the picture or a place in it rather than a thing."""
         head = chunk.root.lower_
         if head in lexicon.PLACE_NOUNS:
-            allowed = lexicon.PLACE_MODIFIERS | lexicon.PICTURE_NOUNS
+            allowed = _PLACE_WORDS
         elif head in lexicon.PICTURE_NOUNS:
             allowed = lexicon.PICTURE_MODIFIERS
             if head == "frame" and chunk.doc[max(chunk.start - 1, 0)].lower_ not in {"in", "of"}:
@@ -222,9 +226,11 @@ def _opens(chunk: Span) -> bool:
     """Whether a chunk stands at the start of its sentence or right after "is", or is followed by "of"."""
     doc, start, end = chunk.doc, chunk.start, chunk.end
     before = doc[start - 1].lower_ if start else ""
+    if start > 1 and doc[start - 2].lower_ == "there":
+        return False  # "there is a picture": something in this one
     if start == chunk.sent.start or before in {"is", "'s", "in", "from", "on", "at"}:
         return True
-    return bool(end < len(doc) and doc[end].lower_ == "of" and before != "there")
+    return bool(end < len(doc) and doc[end].lower_ == "of")
 
 
 def _is_pointer(token: Token) -> bool:

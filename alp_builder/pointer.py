@@ -36,6 +36,7 @@ from alp_builder.config import TraceConfig
 from alp_builder.narratives import MICROSECONDS, NarrativeBatch
 from alp_builder.windows import time_keys
 
+_MAX_COPIES = 32  # windows of a narrative hold its points at most this often; bounds their memory
 _MAX_NEIGHBOURS = 64  # later runs a run is compared with; bounds the work a hostile trace can cause
 
 
@@ -111,15 +112,22 @@ def gather_points(
         config: Limits on pauses, and the time over which speed is taken.
 
     Returns:
-        The points of each window.
+        The points of each window. Where the windows of a narrative overlap so much that they would hold
+        its points over 32 times, as only broken times do, all of them are empty.
     """
     keys = time_keys(group_of(batch.point_offsets), batch.t)
     first = np.searchsorted(keys, time_keys(narrative, start), "left")
     last = np.searchsorted(keys, time_keys(narrative, end), "right")
     last = np.maximum(last, first)
+    held = np.zeros(len(batch), np.int64)
+    np.add.at(held, narrative, last - first)
+    broken = (held > _MAX_COPIES * np.diff(batch.point_offsets))[narrative]
+    last = np.where(broken, first, last)
     weight_before, has_before = _interpolation(batch, narrative, first, start, config)
     weight_after, has_after = _interpolation(batch, narrative, last, end, config)
     has_after &= end > start  # a window of no length has one end, not two
+    has_before &= ~broken
+    has_after &= ~broken
 
     # Rows to gather: [interpolated start], the points inside, [interpolated end].
     sizes = last - first + has_before + has_after

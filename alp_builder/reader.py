@@ -103,16 +103,18 @@ class AlpDataset:
             )
             if not old:
                 return dataset.to_table(
-                    columns=list(columns) if columns else None, filter=expression
+                    columns=None if columns is None else list(columns), filter=expression
                 )
             upgraded = self._upgrade(dataset.to_table())
             kept = upgraded if expression is None else upgraded.filter(expression)
-            return kept.select(list(columns)) if columns else kept
+            return kept if columns is None else kept.select(list(columns))
         except (pa.ArrowInvalid, KeyError) as error:
             if isinstance(error, KeyError) or "No match for FieldRef" in str(error):
                 message = str(error).splitlines()[0]
                 raise UsageError(f"{self.folder}: no such column ({message})") from error
             raise BadDataError(f"{self.folder}: a shard is broken ({error})") from error
+        except pa.ArrowNotImplementedError as error:
+            raise UsageError(f"{self.folder}: filters {filters!r} do not fit ({error})") from error
         except OSError as error:
             raise BadDataError(f"{self.folder}: a shard cannot be read ({error})") from error
 

@@ -126,20 +126,32 @@ def read_lines(stream: BinaryIO, end: int, first_line: int, max_bytes: int) -> I
             return
         size, digest = len(data), None
         if size > max_bytes and not data.endswith(b"\n"):
-            hasher, rest = hashlib.sha256(data), data
-            while rest and not rest.endswith(b"\n"):
-                rest = stream.readline(2**20)
-                size += len(rest)
-                hasher.update(rest.removesuffix(b"\n"))
-            digest, data = hasher.hexdigest(), data[:80]
-        data = data.rstrip(b"\r\n")
-        if offset == 0:
-            data = data.removeprefix(b"\xef\xbb\xbf")
-        if digest or data.strip():
+            size, digest = _measure_rest(stream, data)
+            data = data[:80]
+        data = _without_line_end(data)
+        if digest or data.removeprefix(_BYTE_ORDER_MARK).strip():
             yield Line(number, offset, data, digest)
         number, offset = number + 1, offset + size
 
 
+def _measure_rest(stream: BinaryIO, data: bytes) -> tuple[int, str]:
+    """Reads a line to its end. Returns its size, and its SHA-256 without the line end."""
+    size, hasher = len(data), hashlib.sha256()
+    while not data.endswith(b"\n") and (block := stream.readline(2**20)):
+        # The last byte waits for what follows: a carriage return may be half of a line end.
+        hasher.update(data[:-1])
+        data = data[-1:] + block
+        size += len(block)
+    hasher.update(_without_line_end(data))
+    return size, hasher.hexdigest()
+
+
+def _without_line_end(data: bytes) -> bytes:
+    """The line without its one line end, LF or CR LF."""
+    return data.removesuffix(b"\n").removesuffix(b"\r") if data.endswith(b"\n") else data
+
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _DECODER = msgspec.json.Decoder(NarrativeRecord)
 
 
@@ -160,11 +172,10 @@ def parse_line(line: Line, config: InputConfig) -> list[NarrativeRecord]:
 
     if line.oversize_sha256 is not None:
         raise RecordError("too_large", "longer than input.max_record_bytes")
+    data = line.data.removeprefix(_BYTE_ORDER_MARK) if line.offset == 0 else line.data
     try:
-        if video_narratives.MARKER in line.data:
-            records = video_narratives.parse(line.data)
-        else:
-            records = [_DECODER.decode(line.data)]
+        is_video = video_narratives.MARKER in data
+        records = video_narratives.parse(data) if is_video else [_DECODER.decode(data)]
     except msgspec.ValidationError as error:
         missing = "missing required field" in str(error)
         raise RecordError("missing_field" if missing else "wrong_type", str(error)) from error
@@ -183,6 +194,15 @@ def _check_size(record: NarrativeRecord, config: InputConfig) -> None:
     """Refuses records of absurd size, before anything is made of them."""
     if len(record.caption) > config.max_caption_chars:
         detail = f"caption of {len(record.caption)} characters, more than input.max_caption_chars"
+        raise RecordError("too_large", detail)
+    spoken = sum(len(word.utterance) for word in record.timed_caption or ())
+    if spoken > config.max_caption_chars:
+        detail = f"timed words of {spoken} characters, more than input.max_caption_chars"
+        raise RecordError("too_large", detail)
+    # Tokenisers take quadratic time over a long run of punctuation.
+    longest = max(map(len, record.caption.split()), default=0)
+    if longest > config.max_word_chars:
+        detail = f"a word of {longest} characters, more than input.max_word_chars"
         raise RecordError("too_large", detail)
     points = sum(map(len, record.traces or ()))
     if points > config.max_points:

@@ -184,7 +184,9 @@ def read_shard(path: Path) -> pa.Table:
         BadDataError: If it is no readable Parquet file.
     """
     try:
-        with path.open("rb") as stream:
-            return pq.ParquetFile(stream).read()
+        # A path, not an open Python file: a thread of Arrow's that lets go of one while the interpreter
+        # ends aborts the process (apache/arrow#34314).
+        with pq.ParquetFile(path) as file:
+            return file.read()
     except (OSError, pa.ArrowException) as error:
         raise BadDataError(f"{path}: not a readable Parquet file ({error})") from error

@@ -6,6 +6,7 @@ what it means.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +58,11 @@ def validate(folder: Path, progress: bool = True) -> Manifest:
 def _check_files(folder: Path, manifest: Manifest) -> None:
     """The shards on disk are those of the manifest, no more and no fewer."""
     listed = {shard.path for shard in manifest.shards}
+    if len(listed) < len(manifest.shards):
+        raise BadDataError("manifest: a shard is listed twice")
+    for shard in manifest.shards:
+        if not shard.path.startswith(f"split={shard.split}/"):
+            raise BadDataError(f"{shard.path}: the manifest says it is of split {shard.split!r}")
     found = {path.relative_to(folder).as_posix() for path in folder.glob("split=*/*.parquet")}
     for missing in sorted(listed - found):
         raise BadDataError(
@@ -166,7 +172,7 @@ def _rows_where(bad: npt.NDArray[np.bool_], what: str) -> Iterator[str]:
 
 def _check_counts(manifest: Manifest) -> None:
     """In = out + set aside, for lines, narratives, phrases and ALPs."""
-    counts = manifest.counts
+    counts = Counter(manifest.counts)
 
     def total(prefix: str) -> int:
         return sum(number for name, number in counts.items() if name.startswith(prefix))

@@ -1,10 +1,11 @@
 """Measure, and fit, how exact the narrator's profiles are: `python -m pipelines.calibrate_noise`.
 
-For each profile and each COCO file narratives are simulated and the in-box precision of their nouns is
-measured (`alp_builder.simulate.measure`). With `--fit` the miss rate is found by bisection for which the
-mean precision over the files is the published one: precision falls with the miss rate, and the same seed
-makes the measured function nearly smooth. The figures printed are the profiles' own; what is fitted is
-printed to be copied into `alp_builder/simulate/noise.py` by hand, so that a profile changes in a commit.
+For each profile and each COCO file narratives are simulated and the in-box precision of their nouns
+is measured (`alp_builder.simulate.measure`). With `--fit` the miss rate is found by bisection for
+which the mean precision over the files is the published one: precision falls with the miss rate,
+and the same seed makes the measured function nearly smooth. The figures printed are the profiles'
+own; what is fitted is printed to be copied into `alp_builder/simulate/noise.py` by hand, so that a
+profile changes in a commit.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from pathlib import Path
 
 import msgspec
 
-from alp_builder.errors import AlpError
+from alp_builder.errors import AlpError, UsageError
 from alp_builder.simulate import PROFILES, NoiseProfile, simulate_narratives
+from alp_builder.simulate.coco import read_coco
 from alp_builder.simulate.measure import NounStats, gold_pairs, noun_stats, simulated_pairs
 
 TOLERANCE = 0.02
@@ -37,7 +39,7 @@ def measure(coco_json: Path, profile: NoiseProfile, narratives: int, seed: int) 
         narratives: About how many narratives to make.
         seed: Seed of the narrator.
     """
-    images = len(msgspec.json.decode(coco_json.read_bytes())["images"])
+    images = max(1, len(read_coco(coco_json).images))
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "narratives.jsonl"
         simulate_narratives(
@@ -124,6 +126,9 @@ def main(argv: list[str] | None = None) -> int:
                 good &= target is None or abs(stats.precision - target) <= TOLERANCE
             if args.fit:
                 say(f"fitted {name}: miss_rate={profile.miss_rate}")
+    except OSError as error:
+        sys.stderr.write(f"error: {error.filename}: cannot be read ({error.strerror})\n")
+        return UsageError.exit_code
     except AlpError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code

@@ -77,17 +77,21 @@ def read_gold(path: Path) -> GoldNouns:
         raise UsageError(f"--gold {path}: lacks the columns {', '.join(missing)}")
     try:
         frame = frame.astype({**dict.fromkeys(NOUN[3:], "int64"), **dict.fromkeys(BOX, "float64")})
+        flags = [name for name in ("is_group", "is_stuff") if name in frame.columns]
+        frame = frame.astype(dict.fromkeys(flags, "int64"))
     except (TypeError, ValueError) as error:
-        raise UsageError(f"--gold {path}: a position or box is no number ({error})") from error
-    if ((frame.x0 >= frame.x1) | (frame.y0 >= frame.y1)).any():
+        raise UsageError(
+            f"--gold {path}: a position, box or flag is no number ({error})"
+        ) from error
+    if not ((frame.x0 < frame.x1) & (frame.y0 < frame.y1)).all():
         raise UsageError(f"--gold {path}: a box has no area; expected x0 < x1 and y0 < y1")
     keys, boxes, kinds = [], [], []
     for _, rows in frame.groupby(list(NOUN), sort=True):
         dataset, image, caption, start, end = rows[list(NOUN)].iloc[0]
         keys.append((str(dataset), str(image), str(caption), int(start), int(end)))
         boxes.append(rows[list(BOX)].to_numpy(np.float64))
-        group = "is_group" in rows and rows["is_group"].astype(int).any()
-        stuff = "is_stuff" in rows and rows["is_stuff"].astype(int).any()
+        group = "is_group" in flags and rows["is_group"].any()
+        stuff = "is_stuff" in flags and rows["is_stuff"].any()
         kinds.append("stuff" if stuff else "group" if group else "thing")
     return GoldNouns(keys, boxes, kinds)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from alp_builder.cli import audit, build, simulate, stats, validate
+from alp_builder.cli import audit, build, fetch, simulate, stats, validate
+from alp_builder.cli.parsing import printable
 from alp_builder.errors import AlpError
 
-VERBS = (simulate, build, validate, stats, audit)
+VERBS = (fetch, simulate, build, validate, stats, audit)
 """The verbs in the order of use; each module has `add_parser` and `run`."""
 
 
@@ -37,12 +39,14 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0 good, 1 bad data, 2 bad usage, 130 interrupted.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal without Unicode shows escapes instead
+        sys.stdout.reconfigure(errors="backslashreplace")
     parsed = make_parser().parse_args(arguments)
     try:
         code: int = parsed.run(parsed)
         sys.stdout.flush()
     except AlpError as error:
-        print(f"alps {parsed.verb}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"alps {parsed.verb}: {printable(str(error))}", file=sys.stderr)  # noqa: T201
         return error.exit_code
     except KeyboardInterrupt:
         message = f"alps {parsed.verb}: stopped; run the same command again to go on"

@@ -1,4 +1,4 @@
-"""`alps simulate scenes` and `alps simulate narratives`: a world with known truth, and its narrator."""
+"""`alps simulate scenes|narratives`: a simulated world with known truth, and its narrator."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from alp_builder.simulate import (
 SCENES_EXAMPLE = """example:
   alps simulate scenes --out data/world --train 2000 --val 300 --test 300 --seed 1 --workers 2
 
-The data are simulated, and say so in their `info` blocks. A stopped run goes on where it was when the
-same command is given again."""
+The data are simulated, and say so in their `info` blocks. A stopped run goes on where it was when
+the same command is given again."""
 
 NARRATIVES_EXAMPLE = """example:
   alps simulate narratives --coco data/world/instances_train.json --profile coco \\
       --out data/world/narratives_train.jsonl
 
-works on any COCO instance file with masks; for real COCO images add --dataset-id mscoco_val2017. The
-meaning of every phrase goes to narratives_train.truth.jsonl beside the narratives."""
+works on any COCO instance file with masks; for real COCO images add --dataset-id mscoco_val2017.
+The meaning of every phrase goes to narratives_train.truth.jsonl beside the narratives."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

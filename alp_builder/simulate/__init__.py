@@ -1,8 +1,9 @@
 """A simulated world: scenes with known truth, and a narrator who describes them."""
 
 from alp_builder.simulate.config import SceneConfig
-from alp_builder.simulate.narrator import NarratorSummary, simulate_narratives, truth_path
+from alp_builder.simulate.narrator import NarratorSummary, simulate_narratives
 from alp_builder.simulate.noise import PROFILES, NoiseProfile, find_profile
+from alp_builder.simulate.records import truth_path
 from alp_builder.simulate.world import SceneSummary, simulate_scenes
 
 __all__ = [

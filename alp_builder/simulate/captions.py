@@ -1,9 +1,10 @@
-"""What a narrator says: captions in the manner of Localized Narratives, with the meaning of each phrase.
+"""What a narrator says: captions in the manner of Localized Narratives, and what they mean.
 
-A caption is a list of words; a phrase is a run of them that means things of the image or its stuff. The
-grammar is that of the published captions: an opening frame ("In this image we can see"), mentions joined
-by commas and "and", places ("On the left side there is"), colours before or after the noun, plurals by
-number, "few", "group of" or none, things named again ("Beside the car"), and the background at the end.
+A caption is a list of words; a phrase is a run of them that means things of the image or its stuff.
+The grammar is that of the published captions: an opening frame ("In this image we can see"),
+mentions joined by commas and "and", places ("On the left side there is"), colours before or after
+the noun, plurals by number, "few", "group of" or none, things named again ("Beside the car"), and
+the background at the end.
 
 Invariant: `caption[phrase.char_start:phrase.char_end]` is the phrase, and its noun lies inside it.
 """
@@ -12,8 +13,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from alp_builder.simulate.dice import Dice
-from alp_builder.simulate.nouns import NUMBERS, article, plural
+from alp_builder.simulate.nouns import NUMBERS, article
 
 OPENINGS = (
     "In this image there {is}",
@@ -74,8 +77,7 @@ MAX_EACH = 4
 """Most things of a plural that the pointer visits; the truth keeps them all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Thing:
+class Thing(msgspec.Struct, frozen=True, gc=False):
     """A thing that can be spoken of.
 
     Attributes:
@@ -97,8 +99,7 @@ class Thing:
     is_crowd: bool = False
 
 
-@dataclass(slots=True)
-class Phrase:
+class Phrase(msgspec.Struct):
     """A phrase of a caption and what it means.
 
     Attributes:

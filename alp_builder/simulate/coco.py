@@ -1,12 +1,12 @@
-"""COCO instance files for the narrator: typed reading, image ids, and where a thing can be pointed at.
+"""COCO instance files for the narrator: typed reading, image ids, where to point at a thing.
 
 Only what the narrator needs is read. Segmentations come in the three forms COCO knows, polygons,
-uncompressed and compressed RLE (crowds), and are reduced to a **cell cloud**: the centres of the cells of
-a coarse grid over the thing's box that lie on its mask. A pointer is far less exact than a cell, and a
-cloud is cheap enough to narrate thousands of images a second.
+uncompressed and compressed RLE, and are reduced to a **cell cloud**: some tens of places spread
+evenly over the mask. A pointer is far less exact than that, and a cloud is cheap enough to narrate
+thousands of images a second.
 
-Image ids are written as Localized Narratives write them: COCO's "000000381639.jpg" is image "381639",
-any other file is its name without folder and suffix.
+Image ids are written as Localized Narratives write them: COCO's "000000381639.jpg" is image
+"381639", any other file is its name without folder and suffix.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from pycocotools import mask as mask_utils
 
 from alp_builder.errors import BadDataError, UsageError
+from alp_builder.simulate.rle import spread_pixels
 
-GRID = 32
-"""Cells on the longer side of a cell cloud's grid."""
+GRID = 24
+"""Cells on the longer side of the grid that polygons are drawn on."""
+
+CLOUD = 64
+"""Most places of a mask given as RLE."""
 
 
 class CocoImage(msgspec.Struct, frozen=True):
@@ -106,8 +109,8 @@ def read_coco(path: Path) -> CocoInstances:
     for annotation in file.annotations:
         if annotation.image_id not in known or annotation.category_id not in categories:
             raise BadDataError(
-                f"{path}: annotation {annotation.id} is of image {annotation.image_id} and category "
-                f"{annotation.category_id}, one of which the file lacks; mend or drop it"
+                f"{path}: annotation {annotation.id} is of image {annotation.image_id} and "
+                f"category {annotation.category_id}, one of which the file lacks; mend or drop it"
             )
         if len(annotation.bbox) != 4:
             raise BadDataError(f"{path}: annotation {annotation.id} has no bbox [x, y, w, h]")
@@ -127,27 +130,44 @@ def narrative_image_id(file_name: str) -> str:
     return str(int(stem)) if stem.isascii() and stem.isdigit() else stem
 
 
-def cell_cloud(annotation: CocoAnnotation, image: CocoImage) -> NDArray[np.float64]:
-    """Where a thing can be pointed at.
+def cell_clouds(
+    annotations: list[CocoAnnotation], images: list[CocoImage]
+) -> list[NDArray[np.float64]]:
+    """Where things can be pointed at.
 
     Args:
-        annotation: A thing with polygons, RLE, or neither (then its box counts).
-        image: Its image.
+        annotations: Things with polygons, RLE, or neither (then their boxes count).
+        images: The image of each.
 
     Returns:
-        Cell centres, shape `(n, 2)`, n at least 1, xy in fractions of the image's sides.
+        For each thing places on its mask, shape `(n, 2)`, n at least 1, xy in image sides.
+
+    Raises:
+        BadDataError: If an RLE is damaged.
     """
+    runs = [a.segmentation for a in annotations if isinstance(a.segmentation, dict)]
+    spread = iter(spread_pixels(runs, CLOUD))
+    clouds = []
+    for annotation, image in zip(annotations, images, strict=True):
+        if isinstance(annotation.segmentation, dict):
+            pixels = next(spread)
+            if len(pixels):
+                clouds.append((pixels[:, ::-1] + 0.5) / (image.width, image.height))
+                continue
+        clouds.append(_grid_cloud(annotation, image))
+    return clouds
+
+
+def _grid_cloud(annotation: CocoAnnotation, image: CocoImage) -> NDArray[np.float64]:
+    """Centres of the cells of a grid over the box that lie on the polygons, or all of them."""
     x, y, w, h = annotation.bbox
+    segmentation = annotation.segmentation
     side = max(w, h, 1e-6)
     columns, rows = max(1, round(GRID * w / side)), max(1, round(GRID * h / side))
-    segmentation = annotation.segmentation
     if isinstance(segmentation, list) and segmentation:
-        grid = _draw_polygons(segmentation, (x, y, w, h), columns, rows)
-    elif isinstance(segmentation, dict):
-        grid = _sample_rle(segmentation, (x, y, w, h), columns, rows)
+        row, column = np.nonzero(_draw_polygons(segmentation, (x, y, w, h), columns, rows))
     else:
-        grid = np.ones((rows, columns), dtype=bool)
-    row, column = np.nonzero(grid)
+        row, column = np.divmod(np.arange(rows * columns), columns)
     if not len(row):
         row, column = np.array([rows // 2]), np.array([columns // 2])
     xs = (x + (column + 0.5) * (w / columns)) / image.width
@@ -167,19 +187,6 @@ def _draw_polygons(
         if len(points) >= 2:
             draw.polygon(points.ravel().tolist(), fill=1)
     return np.asarray(canvas)
-
-
-def _sample_rle(
-    rle: dict[str, Any], box: tuple[float, float, float, float], columns: int, rows: int
-) -> NDArray[np.bool_]:
-    x, y, w, h = box
-    height, width = rle["size"]
-    if isinstance(rle["counts"], list):
-        rle = mask_utils.frPyObjects(rle, height, width)
-    mask = mask_utils.decode(rle)
-    across = (x + (np.arange(columns) + 0.5) * (w / columns)).astype(int).clip(0, width - 1)
-    down = (y + (np.arange(rows) + 0.5) * (h / rows)).astype(int).clip(0, height - 1)
-    return np.asarray(mask[np.ix_(down, across)], dtype=bool)
 
 
 def things_of(coco: CocoInstances, image: CocoImage, min_side: float) -> Iterator[CocoAnnotation]:

@@ -1,8 +1,9 @@
 """A cheap stream of uniform numbers that depends on named keys only.
 
-Everything simulated draws from `dice(seed, ..., index)`: the same keys give the same numbers whatever was
-drawn for other scenes or narratives, in whichever order and process. Philox is a counter-based generator
-(Salmon et al., SC 2011): its key is the hash of the names, so there is no seeding cost to speak of.
+Everything simulated draws from `dice(seed, ..., index)`: the same keys give the same numbers
+whatever was drawn for other scenes or narratives, in whichever order and process. Philox is a
+counter-based generator (Salmon et al., SC 2011): its key is the hash of the names, so there is no
+seeding cost to speak of.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def generator(*keys: object) -> np.random.Generator:
 
 
 class Dice:
-    """Scalar draws from a generator, a block at a time (a numpy call for each would cost 1 us more).
+    """Scalar draws from a generator, a block at a time (a numpy call for each costs 1 us more).
 
     Args:
         rng: The generator the blocks come from.

@@ -1,13 +1,15 @@
-"""How exact narratives are: the figures that profiles are calibrated to, for real and simulated ones.
+"""How exact narratives are, real and simulated: the figures that profiles are calibrated to.
 
-For each noun with known boxes the trace points of its window are taken, from the start of its first word
-to the start of the next word (the last word: to its end). Then
+For each noun with known boxes the trace points of its window are taken, from the start of its first
+word to the start of the next word (the last word: to its end). Then
 
-    in-box precision = points inside one of the boxes / points, pooled over nouns     (published figure)
-    area ratio       = area of the tight box round the points / area of the box round the true boxes
-    coverage         = area of their intersection / area of the box round the true boxes
-    parts            = pieces of the trace after cutting where more than `PART_GAP` seconds pass or a
-                       segment ends, pieces whose boxes come closer than `PART_MARGIN` counted as one
+    in-box precision = points inside one of the boxes / points, pooled over nouns     (published
+    figure) area ratio       = area of the tight box round the points / area of the box round the
+    true boxes coverage         = area of their intersection / area of the box round the true boxes
+    parts            = pieces of the trace after cutting where more than `PART_GAP` seconds pass or
+    a
+                       segment ends, pieces whose boxes come closer than `PART_MARGIN` counted as
+                       one
 
 Boxes are xyxy in image sides, origin top left.
 """
@@ -24,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alp_builder.simulate.coco import read_coco
-from alp_builder.simulate.narrator import Narrative, TruthPhrase, truth_path
+from alp_builder.simulate.records import Narrative, TruthPhrase, truth_path
 
 PART_GAP = 0.4
 """Seconds without a point that part a trace."""
@@ -184,7 +186,8 @@ def _measure(narrative: Narrative, nouns: list[Noun]) -> Iterator[tuple[float, .
         if len(inner) < 2:
             continue
         xy = inner[:, None, :2]
-        inside = ((xy >= noun.boxes[:, :2]) & (xy <= noun.boxes[:, 2:])).all(2).any(1)
+        within = np.all((xy >= noun.boxes[:, :2]) & (xy <= noun.boxes[:, 2:]), axis=2)
+        inside = np.any(within, axis=1)
         low, high = inner[:, :2].min(0), inner[:, :2].max(0)
         truth_low, truth_high = noun.boxes[:, :2].min(0), noun.boxes[:, 2:].max(0)
         truth = float(np.prod(truth_high - truth_low))
@@ -226,8 +229,8 @@ def simulated_pairs(
     coco = read_coco(coco_json)
     size = {image.id: (image.width, image.height) for image in coco.images}
     box: dict[int, list[float]] = {}
-    for annotations in coco.by_image.values():
-        for a in annotations:
+    for things in coco.by_image.values():
+        for a in things:
             (width, height), (x, y, w, h) = size[a.image_id], a.bbox
             box[a.id] = [x / width, y / height, (x + w) / width, (y + h) / height]
     nouns: dict[tuple[str, int], list[Noun]] = {}

@@ -1,9 +1,9 @@
-"""Narratives of any COCO-format data set with masks, in the Localized Narratives schema, with their truth.
+"""Narratives of any COCO-format data set with masks, and the truth about each of their phrases.
 
-Two JSON Lines files come out: the narratives, a record of exactly the published keys in the published
-order, and beside them `STEM.truth.jsonl`, which says for each phrase which things it means. A narrative
-depends on (seed, image id, narrative number) and the profile only: neither on other images nor on how
-many processes worked.
+Two JSON Lines files come out: the narratives, a record of exactly the published keys in the
+published order, and beside them `STEM.truth.jsonl`, which says for each phrase which things it
+means. A narrative depends on (seed, image id, narrative number) and the profile only: neither on
+other images nor on how many processes worked.
 """
 
 from __future__ import annotations
@@ -11,28 +11,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from alp_builder.errors import BadDataError, UsageError
-from alp_builder.simulate.captions import MAX_EACH, Caption, Phrase, Thing, compose
+from alp_builder.files import atomic_file
+from alp_builder.simulate.captions import Caption, Thing, compose
 from alp_builder.simulate.coco import (
+    CocoAnnotation,
     CocoImage,
     CocoInstances,
-    cell_cloud,
+    cell_clouds,
     narrative_image_id,
     read_coco,
     things_of,
 )
 from alp_builder.simulate.dice import Dice, generator
-from alp_builder.simulate.files import whole_file
+from alp_builder.simulate.itinerary import NO_BOX, Box, Stop, itinerary, places_of
 from alp_builder.simulate.noise import NoiseProfile
 from alp_builder.simulate.nouns import plural
-from alp_builder.simulate.pointer import LEAVE, ON, WANDER, Regions, Visits, draw_points
+from alp_builder.simulate.pointer import Regions, Visits, draw_points
+from alp_builder.simulate.records import (
+    Narrative,
+    Point,
+    TimedUtterance,
+    TruthPhrase,
+    truth_path,
+)
 from alp_builder.simulate.speech import Seconds, time_words, utterances
 
 BATCH = 48
@@ -41,76 +53,14 @@ BATCH = 48
 CHUNK = 192
 """Images a process narrates at a time."""
 
-BACKDROP_GRID = 24
+BACKDROP_GRID = 12
 """Cells on a side of a backdrop's cell cloud."""
 
 
-SPLIT_PAUSE = 0.5
-"""Seconds between the two places of a scribble that falls apart."""
+ENCODER = msgspec.json.Encoder()
 
-
-class Point(msgspec.Struct):
-    """A trace point: x, y in image sides from the top left, t in seconds."""
-
-    x: float
-    y: float
-    t: float
-
-
-class TimedUtterance(msgspec.Struct):
-    """An utterance of the published schema; times in seconds."""
-
-    utterance: str
-    start_time: float
-    end_time: float
-
-
-class Narrative(msgspec.Struct):
-    """A record of the published schema."""
-
-    dataset_id: str
-    image_id: str
-    annotator_id: int
-    caption: str
-    timed_caption: list[TimedUtterance]
-    traces: list[list[Point]]
-    voice_recording: str
-
-
-class TruthPhrase(msgspec.Struct):
-    """What one phrase means: a record of the truth file.
-
-    Attributes:
-        dataset_id: Data set of the narrative.
-        image_id: Image of the narrative, as the narrative names it.
-        annotator_id: Annotator of the narrative.
-        phrase_index: Which phrase of the narrative, in the order of the caption.
-        char_start: First character of the phrase in the caption, article included.
-        char_end: One past its last character.
-        noun_start: First character of its noun.
-        noun_end: One past the noun's last character.
-        phrase: The phrase as it stands in the caption.
-        category_ids: Categories meant, sorted; empty for stuff.
-        annotation_ids: Annotations meant, several for a plural; empty for stuff.
-        is_thing: Whether it means things; stuff otherwise.
-        is_plural: Whether it means several things (or a crowd).
-        is_group: Whether it names them as a group.
-    """
-
-    dataset_id: str
-    image_id: str
-    annotator_id: int
-    phrase_index: int
-    char_start: int
-    char_end: int
-    noun_start: int
-    noun_end: int
-    phrase: str
-    category_ids: list[int]
-    annotation_ids: list[int]
-    is_thing: bool
-    is_plural: bool
-    is_group: bool
+Cloud = NDArray[np.float64]
+"""Places that can be pointed at, `(n, 2)`, in image sides."""
 
 
 class NarratorSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,11 +93,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     per_image: int
     min_side: float
-
-
-def truth_path(out_path: Path) -> Path:
-    """Where the truth of a narratives file lies: `x.jsonl` has `x.truth.jsonl`."""
-    return out_path.with_name(out_path.name.removesuffix(".jsonl") + ".truth.jsonl")
 
 
 def simulate_narratives(
@@ -195,8 +140,8 @@ def simulate_narratives(
     counts = np.zeros(5, dtype=np.int64)
     truth = truth_path(out_path)
     with ExitStack() as stack:
-        out = stack.enter_context(whole_file(out_path))
-        side = stack.enter_context(whole_file(truth))
+        out = stack.enter_context(atomic_file(out_path))
+        side = stack.enter_context(atomic_file(truth))
         bar = stack.enter_context(
             tqdm(total=len(images), unit="image", desc="simulated narratives", disable=not progress)
         )
@@ -231,15 +176,6 @@ def _part(coco: CocoInstances, images: list[CocoImage]) -> CocoInstances:
     return CocoInstances(images, part, coco.categories, {})
 
 
-Box = tuple[float, float, float, float]
-"""xyxy in image sides."""
-
-Stop = tuple[int, int, float, float, bool, float, float, float, float]
-"""Kind, region, start, end and lift of a visit, and the box round all that its phrase means."""
-
-NO_BOX = (0.0, 0.0, 1.0, 1.0)
-
-
 class _Spoken(msgspec.Struct):
     """A narrative before its traces are drawn; regions are counted in the batch."""
 
@@ -264,70 +200,103 @@ def narrate_chunk(coco: CocoInstances, job: Job) -> tuple[bytes, bytes, list[int
         Lines of the narratives, lines of the truth, and counts of narratives, images without
         things, phrases, points and words.
     """
-    encoder = msgspec.json.Encoder()
-    out, truth = bytearray(), bytearray()
+    batch = _Batch([], [], [], job)
+    pieces: list[tuple[bytes, bytes]] = []
     counts = [0, 0, 0, 0, 0]
-    batch: list[_Spoken] = []
-    clouds: list[np.ndarray] = []
-
-    def flush() -> None:
-        if not batch:
-            return
-        for record, phrases in _finish(batch, _regions(clouds), job):
-            out.extend(encoder.encode(record) + b"\n")
-            truth.extend(b"".join(encoder.encode(p) + b"\n" for p in phrases))
-            counts[0] += 1
-            counts[2] += len(phrases)
-            counts[3] += sum(map(len, record.traces))
-        batch.clear()
-        clouds.clear()
-
-    for image in coco.images:
-        annotations = list(things_of(coco, image, job.min_side))
-        if not annotations:
+    named = [(image, list(things_of(coco, image, job.min_side))) for image in coco.images]
+    seen = [(annotation, image) for image, there in named for annotation in there]
+    clouds = iter(cell_clouds([annotation for annotation, _ in seen], [image for _, image in seen]))
+    for image, there in named:
+        if not there:
             counts[1] += 1
             continue
-        things = []
-        for a in annotations:
-            category = coco.categories[a.category_id]
-            x, y, w, h = a.bbox
-            box = (x / image.width, y / image.height, w / image.width, h / image.height)
-            many = category.plural or plural(category.name)
-            crowd = bool(a.iscrowd)
-            things.append(Thing(a.id, a.category_id, category.name, many, a.color, box, crowd))
-        first = len(clouds)
-        clouds += [cell_cloud(a, image) for a in annotations]
-        clouds += _backdrops(image)
+        things = [_thing(annotation, coco, image) for annotation in there]
+        first = len(batch.clouds)
+        for thing in things:
+            x, y, w, h = thing.box
+            batch.add(next(clouds), (x, y, x + w, y + h))
+        for cloud, box in _backdrops(image):
+            batch.add(cloud, box)
         for number in range(job.per_image):
-            spoken = _speak(image, number, things, first, job)
-            counts[4] += len(spoken.caption.words)
-            batch.append(spoken)
-        if len(batch) >= BATCH:
-            flush()
-    flush()
-    return bytes(out), bytes(truth), counts
+            batch.spoken.append(_speak(image, number, things, first, job))
+        if len(batch.spoken) >= BATCH:
+            pieces.append(batch.flush(counts))
+    if batch.spoken:
+        pieces.append(batch.flush(counts))
+    return b"".join(out for out, _ in pieces), b"".join(side for _, side in pieces), counts
 
 
-def _backdrops(image: CocoImage) -> list[np.ndarray]:
-    """Cell clouds of the stuff, from top to bottom; one of the whole image where it is not known."""
+@dataclass(slots=True)
+class _Batch:
+    """Narratives whose traces are drawn together, and the regions they point at."""
+
+    spoken: list[_Spoken]
+    clouds: list[Cloud]
+    boxes: list[Box]
+    job: Job
+
+    def add(self, cloud: Cloud, box: Box) -> None:
+        """Add a region."""
+        self.clouds.append(cloud)
+        self.boxes.append(box)
+
+    def flush(self, counts: list[int]) -> tuple[bytes, bytes]:
+        """Lines of the narratives and of the truth; the batch is empty then."""
+        records: list[Narrative] = []
+        meanings: list[TruthPhrase] = []
+        for record, phrases in _finish(self.spoken, _regions(self.clouds, self.boxes), self.job):
+            records.append(record)
+            meanings += phrases
+            counts[3] += sum(map(len, record.traces))
+            counts[4] += record.caption.count(" ") + 1
+        counts[0] += len(records)
+        counts[2] += len(meanings)
+        for used in (self.spoken, self.clouds, self.boxes):
+            used.clear()
+        return ENCODER.encode_lines(records), ENCODER.encode_lines(meanings)
+
+
+def _thing(annotation: CocoAnnotation, coco: CocoInstances, image: CocoImage) -> Thing:
+    """A thing as a speaker sees it; its box is clipped to the image."""
+    category = coco.categories[annotation.category_id]
+    x, y, w, h = annotation.bbox
+    x0, y0 = max(x / image.width, 0.0), max(y / image.height, 0.0)
+    x1, y1 = min((x + w) / image.width, 1.0), min((y + h) / image.height, 1.0)
+    return Thing(
+        annotation.id,
+        annotation.category_id,
+        category.name,
+        category.plural or plural(category.name),
+        annotation.color,
+        (x0, y0, x1 - x0, y1 - y0),
+        bool(annotation.iscrowd),
+    )
+
+
+@cache
+def _whole() -> Cloud:
+    """Cell cloud of a whole image."""
     line = (np.arange(BACKDROP_GRID) + 0.5) / BACKDROP_GRID
     x, y = np.meshgrid(line, line)
-    whole = np.stack([x.ravel(), y.ravel()], axis=1)
+    return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
+def _backdrops(image: CocoImage) -> list[tuple[Cloud, Box]]:
+    """Places and boxes of the stuff, from top to bottom; one of all where it is not known."""
     if len(image.backdrop) != 2:
-        return [whole] * max(1, len(image.backdrop))
+        return [(_whole(), NO_BOX)] * max(1, len(image.backdrop))
+    line = image.horizon
     return [
-        whole * (1, image.horizon),
-        whole * (1, 1 - image.horizon) + (0, image.horizon),
+        (_whole() * (1, line), (0.0, 0.0, 1.0, line)),
+        (_whole() * (1, 1 - line) + (0, line), (0.0, line, 1.0, 1.0)),
     ]
 
 
-def _regions(clouds: list[np.ndarray]) -> Regions:
+def _regions(clouds: list[Cloud], boxes: list[Box]) -> Regions:
     count = np.array([len(cloud) for cloud in clouds])
-    cells = np.concatenate(clouds)
-    offset = np.cumsum(count) - count
-    low = np.minimum.reduceat(cells, offset)
-    high = np.maximum.reduceat(cells, offset)
-    return Regions((low + high) / 2, (high - low) / 2, cells, offset, count)
+    box = np.array(boxes)
+    half = (box[:, 2:] - box[:, :2]) / 2
+    return Regions(box[:, :2] + half, half, np.concatenate(clouds), np.cumsum(count) - count, count)
 
 
 def _speak(image: CocoImage, number: int, things: list[Thing], first: int, job: Job) -> _Spoken:
@@ -336,68 +305,10 @@ def _speak(image: CocoImage, number: int, things: list[Thing], first: int, job: 
     rng = generator("narrative", job.seed, image.id, number)
     dice = Dice(rng)
     caption = compose(things, image.backdrop, dice)
-    places = [_places(phrase, len(things)) for phrase in caption.phrases]
+    places = [places_of(phrase, len(things)) for phrase in caption.phrases]
     starts, ends = time_words(caption, [len(place) for place in places], profile, rng)
-    visits = _itinerary(caption, things, places, first, starts, ends, profile, dice)
+    visits = itinerary(caption, things, places, first, starts, ends, profile, dice)
     return _Spoken(image, number, things, caption, starts, ends, dice, visits)
-
-
-def _itinerary(
-    caption: Caption,
-    things: list[Thing],
-    places: list[list[int]],
-    first: int,
-    starts: Seconds,
-    ends: Seconds,
-    profile: NoiseProfile,
-    dice: Dice,
-) -> list[Stop]:
-    """Where the pointer should be when, phrase by phrase."""
-    stops: list[Stop] = []
-    begins = starts.tolist()
-    window_ends = [*begins[1:], float(ends[-1]) + profile.pause_mean + profile.dwell_min]
-    free = 0.0
-    for phrase, place in zip(caption.phrases, places, strict=True):
-        begin, finish = begins[phrase.first], window_ends[phrase.last]
-        if dice.chance(profile.skip_rate):
-            continue
-        if begin - free > 1.0:
-            if dice.chance(profile.leave_rate):
-                stops.append((LEAVE, 0, free + 0.3, begin - 0.4, False, *NO_BOX))
-            elif dice.chance(profile.wander_rate):
-                stops.append((WANDER, 0, free + 0.3, begin - 0.3, False, *NO_BOX))
-        frame = _frame(phrase, things)
-        split = len(place) == 1 and dice.chance(profile.split_rate)
-        rest = SPLIT_PAUSE if split else 0.0
-        visited = place * 2 if split else place
-        share = (finish - begin) / len(visited)
-        for turn, region in enumerate(visited):
-            at = begin + turn * share
-            lift = (split and turn > 0) or dice.chance(profile.lift_rate)
-            until = at + (max(0.4 * share, share - rest) if split and not turn else share)
-            stops.append((ON, first + region, at, until, lift, *frame))
-        free = finish
-    return stops
-
-
-def _places(phrase: Phrase, things: int) -> list[int]:
-    """Regions of the image a phrase leads the pointer to."""
-    if phrase.stuff >= 0:
-        return [things + phrase.stuff]
-    return phrase.things[:MAX_EACH]
-
-
-def _frame(phrase: Phrase, things: list[Thing]) -> Box:
-    """Box round all that a phrase means."""
-    if not phrase.things:
-        return NO_BOX
-    boxes = [things[i].box for i in phrase.things]
-    return (
-        min(x for x, _, _, _ in boxes),
-        min(y for _, y, _, _ in boxes),
-        max(x + w for x, _, w, _ in boxes),
-        max(y + h for _, y, _, h in boxes),
-    )
 
 
 def _finish(
@@ -408,16 +319,17 @@ def _finish(
     table = np.array(rows, dtype=float).reshape(-1, 10)
     whole = table[:, :3].astype(np.int64)
     start, end, lift = table[:, 3:6].T
-    visits = Visits(*whole.T, start, end, lift > 0, table[:, 6:])
+    narrative, kind, region = whole.T
+    visits = Visits(narrative, kind, region, start, end, lift > 0, table[:, 6:])
     points = draw_points(visits, regions, job.profile, [spoken.dice.rng for spoken in batch])
     bounds = np.searchsorted(points.narrative, np.arange(len(batch) + 1)).tolist()
     cuts = np.flatnonzero(points.opens)
-    xs, ys, ts = points.xyt.T.tolist()
+    xs, ys, ts = points.xyt.tolist()
     made = list(map(Point, xs, ys, ts))
     for index, spoken in enumerate(batch):
         begin, end = bounds[index], bounds[index + 1]
         mine = [*cuts[np.searchsorted(cuts, begin) : np.searchsorted(cuts, end)].tolist(), end]
-        traces = [made[a:b] for a, b in zip(mine, mine[1:], strict=False)]
+        traces = [made[a:b] for a, b in pairwise(mine)]
         yield _record(spoken, traces, job)
 
 
@@ -431,10 +343,8 @@ def _record(
     for word in words:
         at.append(position)
         position += len(word) + 1
-    timed = [
-        TimedUtterance(" ".join(words[u.first : u.last + 1]), u.start, u.end)
-        for u in utterances(caption, spoken.starts, spoken.ends, job.profile, spoken.dice)
-    ]
+    said = utterances(caption, spoken.starts, spoken.ends, job.profile, spoken.dice)
+    timed = [TimedUtterance(*utterance) for utterance in said]
     image_id = narrative_image_id(spoken.image.file_name)
     phrases = []
     for index, phrase in enumerate(caption.phrases):
@@ -443,20 +353,20 @@ def _record(
         things = [spoken.things[i] for i in phrase.things]
         phrases.append(
             TruthPhrase(
-                dataset_id=job.dataset_id,
-                image_id=image_id,
-                annotator_id=spoken.number,
-                phrase_index=index,
-                char_start=start,
-                char_end=end,
-                noun_start=at[phrase.head_first],
-                noun_end=end,
-                phrase=text[start:end],
-                category_ids=sorted({thing.category_id for thing in things}),
-                annotation_ids=[thing.annotation_id for thing in things],
-                is_thing=bool(things),
-                is_plural=phrase.is_plural,
-                is_group=phrase.is_group,
+                job.dataset_id,
+                image_id,
+                spoken.number,
+                index,
+                start,
+                end,
+                at[phrase.head_first],
+                end,
+                text[start:end],
+                sorted({thing.category_id for thing in things}),
+                [thing.annotation_id for thing in things],
+                bool(things),
+                phrase.is_plural,
+                phrase.is_group,
             )
         )
     record = Narrative(

@@ -1,17 +1,17 @@
-"""Where a narrator's pointer is: visits to things in order of time, turned into recorded trace points.
+"""Where a narrator's pointer is: visits to things in order of time, turned into trace points.
 
     visits  --(clock noise, order)-->  dwells  --(scribble)-->  knots  --(ticks)-->  points
 
-A **visit** says: be on this region during this window of words. Its dwell is the window shifted by the
-speaker's lead and clock error. On a region the pointer either **scribbles** (knots on cells of the mask,
-drawn towards one of them so that only a share of the thing is covered) or **circles** it. Between dwells
-it travels, faster than on things, or rests (a resting pointer makes no events), wanders, or leaves the
-image; what lies outside the recorded band is lost, and a new segment starts when it comes back. Knots are
-joined by cubic Hermite curves and sampled at the recorder's tick.
+A **visit** says: be on this region during this window of words. Its dwell is the window shifted by
+the speaker's lead and clock error. On a region the pointer either **scribbles** (knots on cells of
+the mask, drawn towards one of them so that only a share of the thing is covered) or **circles** it.
+Between dwells it travels, faster than on things, or rests (a resting pointer makes no events),
+wanders, or leaves the image; what lies outside the recorded band is lost, and a new segment starts
+when it comes back. Knots are joined by cubic Hermite curves and sampled at the recorder's tick.
 
-Everything is flat over a batch of narratives: M visits, N knots, K points. Lengths are image sides, times
-seconds; x goes right and y down from the top left corner. Each narrative draws from its own generator,
-so a narrative does not depend on its batch.
+Everything is flat over a batch of narratives: M visits, N knots, K points. Lengths are image sides,
+times seconds; x goes right and y down from the top left corner. Each narrative draws from its own
+generator, so a narrative does not depend on its batch.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ ON, WANDER, LEAVE = 0, 1, 2
 CIRCLE_KNOTS = 8
 """Knots of one turn round a thing."""
 
+CIRCLE_REACH = 0.98
+"""Radius of a circle that fills its box: the curve between the knots bulges a little."""
+
 MIN_KNOT_SECONDS = 0.07
 """A hand does not turn faster."""
 
@@ -41,7 +44,7 @@ MIN_DWELL = 0.12
 """Least time on a region, in seconds."""
 
 STILL_SPEED = 0.12
-"""Below this speed (image sides per second) a pixel is not crossed at every tick and events thin out."""
+"""Below this speed (image sides per second) a tick may cross no pixel, and events thin out."""
 
 MIN_STEP, SCRIBBLE_STEP, MAX_KNOTS = 0.008, 0.8, 80
 """Least way between knots, its usual share of the covered extent, and most knots of a visit."""
@@ -142,7 +145,7 @@ class Points:
 
     Attributes:
         narrative: Narrative of the batch, `(K,)`, sorted.
-        xyt: x, y in image sides and t in seconds, `(K, 3)`, t sorted within a narrative.
+        xyt: x, y in image sides and t in seconds, `(3, K)`, t sorted within a narrative.
         opens: Whether a point opens a segment, `(K,)`.
     """
 
@@ -267,8 +270,9 @@ def _knots(
     free = np.flatnonzero(visits.kind[of] != ON)
     cells[free] = plan.origin[of[free]] + WANDER_HALF * (2 * u[free, :2] - 1)
     angle = plan.turn[of, 0] + plan.turn[of, 1] * rank
-    ray = np.stack([np.cos(angle), np.sin(angle)], axis=1) * plan.half[of]
-    ray *= (1 - 0.25 * u[:, 1] * (1 - plan.cover[of]))[:, None]
+    ray = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    ray = np.sign(ray) * np.abs(ray) ** profile.roundness * plan.half[of]
+    ray *= CIRCLE_REACH * (1 - 0.25 * u[:, 1] * (1 - plan.cover[of]))[:, None]
     reach = np.where(plan.circle[of, None], ray, cells - plan.origin[of])
     xy = (plan.origin + plan.shift)[of] + plan.cover[of, None] * reach
     if profile.stray_rate > 0:
@@ -345,23 +349,33 @@ def _sample(knots: _Knots, profile: NoiseProfile, rngs: list[np.random.Generator
     # Points outside the band are lost, some others too, and a slow pointer makes fewer events.
     pace = leap / np.maximum(move, 1e-6)
     lost = np.maximum(profile.drop_rate, 1 - pace / STILL_SPEED)
-    curve = _hermite(knots, left, move, of, s)
-    inside = (np.abs(curve - 0.5) < 0.5 + profile.band).all(1)
+    x, y = _hermite(knots, left, move, ticks, s)
+    reach = 0.5 + profile.band
+    inside = (np.abs(x - 0.5) < reach) & (np.abs(y - 0.5) < reach)
     keep = np.flatnonzero(inside & (u[:, 1] > lost[of]))
     # A point opens a segment if the pointer was outside or lifted since the last kept one.
     cuts = (np.cumsum(~inside) + np.cumsum(lifted)[of])[keep]
     owner = owner[keep]
     t = (time[right] - move)[of[keep]] + s[keep] * move[of[keep]]
-    xyt = np.column_stack([np.round(curve[keep], 4), np.round(t, 3)])
+    xyt = np.stack([np.round(x[keep], 4), np.round(y[keep], 4), np.round(t, 3)])
     opens = np.ones(len(owner), dtype=bool)
     opens[1:] = (owner[1:] != owner[:-1]) | (cuts[1:] != cuts[:-1])
     return Points(owner, xyt, opens)
 
 
-def _hermite(knots: _Knots, left: Ints, move: Floats, of: Ints, s: Floats) -> Floats:
-    """Cubic Hermite curves between knots `left` and `left + 1` at `s` in [0, 1], `(K, 2)`.
+def _hermite(
+    knots: _Knots, left: Ints, move: Floats, ticks: Ints, s: Floats
+) -> tuple[Floats, Floats]:
+    """Cubic Hermite curves between knots `left` and `left + 1`, x and y, each `(K,)`.
 
     Tangents are central differences on a dwell and zero at its ends.
+
+    Args:
+        knots: The knots.
+        left: Knot each piece starts from, `(L,)`.
+        move: Seconds of each piece, `(L,)`.
+        ticks: Points of each piece, `(L,)`, K in all.
+        s: Place of each point on its piece, 0 to 1, `(K,)`.
     """
     time, xy = knots.time, knots.xy
     velocity = np.zeros_like(xy)
@@ -372,11 +386,14 @@ def _hermite(knots: _Knots, left: Ints, move: Floats, of: Ints, s: Floats) -> Fl
     ends[-1] = True
     velocity[ends] = 0.0
     # Coefficients of 1, s, s^2, s^3 for each piece, then Horner's rule at each point.
-    a, b = xy[left], xy[left + 1]
-    va, vb = velocity[left] * move[:, None], velocity[left + 1] * move[:, None]
-    pieces = np.concatenate([a, va, 3 * (b - a) - 2 * va - vb, 2 * (a - b) + va + vb], axis=1)[of]
-    powers = s[:, None]
-    curve = pieces[:, 6:8] * powers + pieces[:, 4:6]
-    curve = curve * powers + pieces[:, 2:4]
-    result: Floats = curve * powers + pieces[:, 0:2]
-    return result
+    a, b = xy[left].T, xy[left + 1].T
+    va, vb = velocity[left].T * move, velocity[left + 1].T * move
+    c2, c3 = 3 * (b - a) - 2 * va - vb, 2 * (a - b) + va + vb
+    axes = []
+    for axis in (0, 1):
+        value = np.repeat(c3[axis], ticks)
+        for coefficient in (c2[axis], va[axis], a[axis]):
+            value *= s
+            value += np.repeat(coefficient, ticks)
+        axes.append(value)
+    return axes[0], axes[1]

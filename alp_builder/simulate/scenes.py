@@ -1,10 +1,10 @@
 """A scene: things over a textured background, drawn back to front, with the truth of every pixel.
 
-A thing is rasterised once, at twice the size, into **labels** (which part covers a subpixel); colours,
-pattern and light are put on the labels and 2 x 2 subpixels averaged. The thing's mask is where at least
-half a pixel is covered. Things are then laid down one after the other; the **owner map** says which thing
-is on top of each pixel, and a thing's visible mask is where it is the owner. A place is taken only if
-everything there stays visible enough.
+A thing is rasterised once, at twice the size, into **labels** (which part covers a subpixel);
+colours, pattern and light are put on the labels and 2 x 2 subpixels averaged. The thing's mask is
+where at least half a pixel is covered. Things are then laid down one after the other; the **owner
+map** says which thing is on top of each pixel, and a thing's visible mask is where it is the owner.
+A place is taken only if everything there stays visible enough.
 
 Coordinates are pixels, x right and y down; arrays are `(height, width)`.
 """
@@ -12,6 +12,7 @@ Coordinates are pixels, x right and y down; arrays are `(height, width)`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,8 @@ from PIL import Image, ImageDraw
 from alp_builder.simulate.background import paint_background
 from alp_builder.simulate.config import SceneConfig
 from alp_builder.simulate.dice import Dice, generator
-from alp_builder.simulate.shapes import ACCENT, BODY, DARK, LIGHT, shape
+from alp_builder.simulate.drawings import ACCENT, BODY, DARK, LIGHT
+from alp_builder.simulate.shapes import shape
 from alp_builder.simulate.textures import pattern_mask, shade
 from alp_builder.simulate.vocabulary import CLASSES, COLORS, NATURAL_COLORS, WorldClass
 
@@ -35,6 +37,13 @@ TURN = {"ball": 180.0, "key": 180.0, "star": 180.0, "banana": 180.0, "kite": 45.
 
 USUAL_TURN = 18.0
 """Usual greatest turn in degrees."""
+
+DARK_COLOR = np.array([52, 44, 40], dtype=np.float32)
+LIGHT_COLOR = np.array([228, 226, 216], dtype=np.float32)
+"""Colours of parts that are always dark or light."""
+
+FAR_COLOR, COLOR_JITTER = 170, 18.0
+"""Least distance of a thing's two colours (sum over channels), and by how much a colour varies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +108,7 @@ def draw_scene(config: SceneConfig, split: str, index: int) -> Scene:
     kinds: list[WorldClass] = []
     colors: list[str] = []
     light = dice.between(0, 2 * np.pi)
+    level, fall = dice.between(0.82, 1.1), dice.between(0.0, 0.18)
     wanted = config.min_things + dice.below(config.max_things - config.min_things + 1)
     kind, color = None, ""
     for _ in range(wanted):
@@ -111,15 +121,16 @@ def draw_scene(config: SceneConfig, split: str, index: int) -> Scene:
         place = _find_place(sprite, owner, visible, whole, config, dice)
         if place is None:
             continue
-        _lay(sprite, place, canvas, owner, config.shadow)
+        _lay(sprite, place, canvas, owner, len(kinds), config.shadow)
         kinds.append(kind)
         colors.append(color)
         whole.append(int(sprite.mask.sum()))
-        counts = np.bincount(owner.ravel() + 1, minlength=len(kinds) + 1)[1:]
-        visible[:] = counts.tolist()
-    return Scene(
-        _expose(canvas, light, config, dice), owner, kinds, colors, ground.names, ground.horizon
-    )
+    _expose(canvas, level, fall, light)
+    if config.grain:
+        noise = np.frombuffer(rng.bytes(canvas.size), dtype=np.int8).reshape(canvas.shape)
+        canvas += np.multiply(noise, np.float32(config.grain / 255), dtype=np.float32)
+    image = np.clip(canvas, 0, 255, out=canvas).astype(np.uint8)
+    return Scene(image, owner, kinds, colors, ground.names, ground.horizon)
 
 
 def draw_sprite(kind: WorldClass, color: str, side: float, light: float, dice: Dice) -> Sprite:
@@ -134,17 +145,17 @@ def draw_sprite(kind: WorldClass, color: str, side: float, light: float, dice: D
     """
     rings, box = _outline(kind, side, dice)
     labels = _rasterise(kind, rings, box)
-    palette = _palette(color, dice)
-    painted = palette[labels]
     inked = pattern_mask(kind.pattern, labels.shape, dice)
     if inked is not None:
-        painted[inked & (labels == BODY)] = palette[ACCENT]
-    painted *= shade(labels.shape, light, dice)[:, :, None]
-    h, w = labels.shape[0] // 2, labels.shape[1] // 2
-    covered = (labels > 0).astype(np.float32)
-    painted *= covered[:, :, None]
-    pixels = painted.reshape(h, 2, w, 2, 3).sum(axis=(1, 3)) * np.float32(0.25)
-    coverage = covered.reshape(h, 2, w, 2).sum(axis=(1, 3)) * np.float32(0.25)
+        labels[inked & (labels == BODY)] = ACCENT
+    # Averaging 2 x 2 subpixels is adding a quarter of each one's colour and coverage.
+    palette = _palette(color, dice)
+    quarters = [palette.take(labels[y::2, x::2], axis=0) for y in (0, 1) for x in (0, 1)]
+    painted = quarters[0]
+    for quarter in quarters[1:]:
+        painted += quarter
+    coverage = np.ascontiguousarray(painted[:, :, 3])
+    pixels = painted[:, :, :3] * shade(coverage.shape, light, dice)[:, :, None]
     return Sprite(kind, color, pixels, coverage, coverage >= 0.5)
 
 
@@ -198,20 +209,24 @@ def _rasterise(
         else:
             for outline in outlines:
                 draw.polygon((outline * 2).ravel().tolist(), fill=part.role)
-    return np.asarray(canvas)
+    return np.array(canvas)
 
 
 def _palette(color: str, dice: Dice) -> NDArray[np.float32]:
-    """Colours of the roles, `(5, 3)`; the second colour stands apart from the first."""
+    """A quarter of the colour and coverage of each role, `(5, 4)`; nothing for role 0.
+
+    The second colour stands apart from the first.
+    """
     body = np.array(COLORS[color], dtype=np.float32)
     others = [np.array(rgb, dtype=np.float32) for name, rgb in COLORS.items() if name != color]
-    far = [rgb for rgb in others if float(np.abs(rgb - body).sum()) > 170]
-    palette = np.zeros((5, 3), dtype=np.float32)
-    palette[BODY], palette[ACCENT] = body, dice.choice(far)
-    palette[DARK], palette[LIGHT] = (52, 44, 40), (228, 226, 216)
-    jitter = np.array([dice.between(-18, 18) for _ in range(15)], dtype=np.float32)
-    palette += jitter.reshape(5, 3)
-    return np.clip(palette, 0, 255)
+    far = [rgb for rgb in others if float(np.abs(rgb - body).sum()) > FAR_COLOR]
+    colors = np.stack([body, dice.choice(far), DARK_COLOR, LIGHT_COLOR])
+    jitter = [dice.between(-COLOR_JITTER, COLOR_JITTER) for _ in range(colors.size)]
+    palette = np.zeros((5, 4), dtype=np.float32)
+    palette[[BODY, ACCENT, DARK, LIGHT], :3] = colors + np.reshape(jitter, colors.shape)
+    palette[1:, 3] = 1.0
+    np.clip(palette, 0, 255, out=palette)
+    return palette * np.float32(0.25)
 
 
 def _find_place(
@@ -222,7 +237,10 @@ def _find_place(
     config: SceneConfig,
     dice: Dice,
 ) -> tuple[int, int] | None:
-    """Top left corner where everything stays visible enough, `None` if none was found."""
+    """Top left corner where everything stays visible enough, `None` if none was found.
+
+    `visible` (visible pixels of each thing so far) is brought up to date for the place found.
+    """
     size, (h, w) = config.image_size, sprite.mask.shape
     area = int(sprite.mask.sum())
     for _ in range(TRIES):
@@ -233,26 +251,28 @@ def _find_place(
         shown = int(mask.sum())
         if shown < max(MIN_AREA, config.min_visible * area):
             continue
-        hidden = np.bincount(under[mask] + 1, minlength=len(whole) + 1)[1:]
+        hidden = np.bincount(under[mask] + 1, minlength=len(whole) + 1)[1:].tolist()
         if all(
-            v - int(loss) >= max(MIN_AREA, config.min_visible * total)
+            v - loss >= max(MIN_AREA, config.min_visible * total)
             for v, loss, total in zip(visible, hidden, whole, strict=True)
             if loss
         ):
+            visible[:] = [v - loss for v, loss in zip(visible, hidden, strict=True)] + [shown]
             return x, y
     return None
 
 
-def _crop(array: NDArray[np.generic], x: int, y: int, size: int) -> NDArray[np.generic]:
+Pixels = TypeVar("Pixels", bound=np.generic)
+
+
+def _crop(array: NDArray[Pixels], x: int, y: int, size: int) -> NDArray[Pixels]:
     """The part of a sprite's array that lies inside the image."""
     return array[max(0, -y) : max(0, size - y), max(0, -x) : max(0, size - x)]
 
 
-def _crop_canvas(
-    canvas: NDArray[np.generic], x: int, y: int, h: int, w: int
-) -> NDArray[np.generic]:
+def _crop_canvas(canvas: NDArray[Pixels], x: int, y: int, h: int, w: int) -> NDArray[Pixels]:
     """The part of the image that lies under a sprite."""
-    return canvas[max(0, y) : y + h, max(0, x) : x + w]
+    return canvas[max(0, y) : max(0, y + h), max(0, x) : max(0, x + w)]
 
 
 def _lay(
@@ -260,9 +280,10 @@ def _lay(
     place: tuple[int, int],
     canvas: NDArray[np.float32],
     owner: NDArray[np.int16],
+    index: int,
     shadow: float,
 ) -> None:
-    """Paint a thing on the canvas and own its pixels."""
+    """Paint a thing on the canvas and let `index` own its pixels."""
     (x, y), size, (h, w) = place, len(owner), sprite.mask.shape
     if shadow > 0:
         dx, dy = max(1, w // 16), max(1, h // 16)
@@ -271,21 +292,12 @@ def _lay(
     under = _crop_canvas(canvas, x, y, h, w)
     under *= 1 - _crop(sprite.coverage, x, y, size)[:, :, None]
     under += _crop(sprite.pixels, x, y, size)
-    _crop_canvas(owner, x, y, h, w)[_crop(sprite.mask, x, y, size)] = owner.max() + 1
+    _crop_canvas(owner, x, y, h, w)[_crop(sprite.mask, x, y, size)] = index
 
 
-def _expose(
-    canvas: NDArray[np.float32], light: float, config: SceneConfig, dice: Dice
-) -> NDArray[np.uint8]:
-    """Light falling off over the scene, exposure, and pixel noise."""
-    size = config.image_size
-    line = np.linspace(-1, 1, size, dtype=np.float32)
-    fall = dice.between(0.0, 0.18)
-    level = dice.between(0.82, 1.1)
+def _expose(canvas: NDArray[np.float32], level: float, fall: float, light: float) -> None:
+    """Light on the whole scene: `level`, and `fall` more or less towards direction `light`."""
+    line = np.linspace(-1, 1, len(canvas), dtype=np.float32)
     across = (level + fall * np.cos(light) * line).astype(np.float32)
     down = (fall * np.sin(light) * line).astype(np.float32)
-    lit = canvas * (across[None, :] + down[:, None])[:, :, None]
-    if config.grain:
-        noise = np.frombuffer(dice.rng.bytes(size * size * 3), dtype=np.uint8)
-        lit += (noise.reshape(lit.shape).astype(np.float32) - 127.5) * (config.grain / 255)
-    return np.clip(lit, 0, 255).astype(np.uint8)
+    canvas *= (across[None, :] + down[:, None])[:, :, None]

@@ -1,18 +1,16 @@
 """When a narrator says each word: start and end of every word of a caption, in seconds.
 
-A word lasts `word_base + word_per_char * letters`, times a log-normal factor. After a phrase that is
-pointed at the speaker waits for the pointer (that silence belongs to the phrase's window, because a word
-lasts until the next one starts); before a sentence there is a breath. Words are then gathered into
-**utterances** with the quirks of the published files: several words in one, a first one without length,
-words that no utterance carries.
+A word lasts `word_base + word_per_char * letters`, times a log-normal factor. After a phrase that
+is pointed at the speaker waits for the pointer (that silence belongs to the phrase's window,
+because a word lasts until the next one starts); before a sentence there is a breath. Words are then
+gathered into **utterances** with the quirks of the published files: several words in one, a first
+one without length, words that no utterance carries.
 
-Invariants: starts and ends are sorted, no utterance ends before it starts, and utterances are words of
-the caption in its order.
+Invariants: starts and ends are sorted, no utterance ends before it starts, and utterances are words
+of the caption in its order.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,21 +22,8 @@ from alp_builder.simulate.noise import NoiseProfile
 Seconds = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """Words spoken as one, in the words of the caption.
-
-    Attributes:
-        first: First word.
-        last: Last word.
-        start: Start in seconds.
-        end: End in seconds.
-    """
-
-    first: int
-    last: int
-    start: float
-    end: float
+Utterance = tuple[str, float, float]
+"""Text, start and end in seconds."""
 
 
 def time_words(
@@ -90,32 +75,23 @@ def utterances(
         dice: Where the draws come from.
     """
     begin, finish = np.round(starts, 3).tolist(), np.round(ends, 3).tolist()
-    alone = [True] * len(begin)
+    result = list(zip(caption.words, begin, finish, strict=True))
+    opens_phrase = {phrase.first for phrase in caption.phrases}
+    gone: list[int] = []
     for opener in caption.openers:
-        if opener + 1 < len(begin) and dice.chance(profile.grouped_rate):
-            alone[opener] = False
-    for phrase in caption.phrases:
-        if phrase.first < len(alone):
-            alone[max(phrase.first - 1, 0)] = True
-    result: list[Utterance] = []
-    word = 0
-    unheard = rng_mask(len(begin), profile.unheard_rate, dice)
-    while word < len(begin):
-        last = word if alone[word] else word + 1
-        if not unheard[word]:
-            result.append(Utterance(word, last, begin[word], finish[last]))
-        word = last + 1
-    if result and dice.chance(profile.zero_length_rate):
-        first = result[0]
-        result[0] = Utterance(first.first, first.last, 0.0, 0.0)
-        if len(result) > 1:
-            second = result[1]
-            result[1] = Utterance(second.first, second.last, 0.0, second.end)
+        # Two words of a frame become one utterance; a phrase keeps its words to itself.
+        after = opener + 1
+        if opener in opens_phrase or after in opens_phrase or after == len(result):
+            continue
+        if dice.chance(profile.grouped_rate):
+            text = f"{caption.words[opener]} {caption.words[after]}"
+            result[opener] = (text, begin[opener], finish[after])
+            gone.append(after)
+    if profile.unheard_rate > 0:
+        gone += np.flatnonzero(dice.rng.random(len(result)) < profile.unheard_rate).tolist()
+    for index in sorted(set(gone), reverse=True):
+        del result[index]
+    if len(result) > 1 and dice.chance(profile.zero_length_rate):
+        result[0] = (result[0][0], 0.0, 0.0)
+        result[1] = (result[1][0], 0.0, result[1][2])
     return result
-
-
-def rng_mask(count: int, rate: float, dice: Dice) -> NDArray[np.bool_]:
-    """Which of `count` things happen, each with probability `rate`."""
-    if rate <= 0:
-        return np.zeros(count, dtype=bool)
-    return np.asarray(dice.rng.random(count) < rate)

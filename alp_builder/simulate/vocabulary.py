@@ -1,8 +1,8 @@
 """Names of the world: classes, which are base and which novel, colours, stuff.
 
-Some classes are a pattern and a noun ("striped mug"). Patterns and nouns of the novel ones all occur
-among the base classes, only not together, so that a text classifier has something to generalise from.
-The other novel classes are shapes of their own.
+Some classes are a pattern and a noun ("striped mug"). Patterns and nouns of the novel ones all
+occur among the base classes, only not together, so that a text classifier has something to
+generalise from. The other novel classes are shapes of their own.
 """
 
 from __future__ import annotations

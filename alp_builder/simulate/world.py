@@ -4,10 +4,10 @@
     OUT/val/010000000.jpg ...        instances_val.json
     OUT/test/020000000.jpg ...       instances_test.json
 
-Work goes on in `OUT.partial` and is renamed to `OUT` at the end, so a world is whole or not there. Scenes
-are drawn in chunks; a finished chunk leaves its annotations in `OUT.partial/.chunks`, and a run that is
-started again draws only the chunks that are missing. Bytes depend on the settings only, for any number
-of workers. Every file says that the data are simulated.
+Work goes on in `OUT.partial` and is renamed to `OUT` at the end, so a world is whole or not there.
+Scenes are drawn in chunks; a finished chunk leaves its annotations in `OUT.partial/.chunks`, and a
+run that is started again draws only the chunks that are missing. Bytes depend on the settings only,
+for any number of workers. Every file says that the data are simulated.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from pycocotools import mask as mask_utils
 from tqdm import tqdm
 
 from alp_builder.errors import UsageError
+from alp_builder.files import write_atomic
 from alp_builder.simulate.config import ID_STRIDE, SPLITS, WORLD_VERSION, SceneConfig
-from alp_builder.simulate.files import write_whole
 from alp_builder.simulate.scenes import Scene, draw_scene
 from alp_builder.simulate.vocabulary import CLASSES
 
@@ -120,7 +120,7 @@ def simulate_scenes(
         for count in done:
             bar.update(count)
     things = {split: _write_split(work, split, chunks, config) for split in SPLITS}
-    write_whole(work / "split.json", _json(_split_record()))
+    write_atomic(work / "split.json", _json(_split_record()))
     shutil.rmtree(work / ".chunks")
     work.rename(out_dir)
     return SceneSummary(
@@ -147,7 +147,7 @@ def _claim(work: Path, config: SceneConfig) -> None:
     for split in SPLITS:
         (work / split).mkdir(parents=True)
     (work / ".chunks").mkdir()
-    write_whole(mark, config.fingerprint().encode())
+    write_atomic(mark, config.fingerprint().encode())
 
 
 def _draw_chunk(chunk: _Chunk, config: SceneConfig, work: Path) -> int:
@@ -171,7 +171,7 @@ def _draw_chunk(chunk: _Chunk, config: SceneConfig, work: Path) -> int:
             }
         )
         drawn.annotations += annotations_of(scene, image_id)
-    write_whole(work / ".chunks" / chunk.file, _json(drawn))
+    write_atomic(work / ".chunks" / chunk.file, _json(drawn))
     return chunk.stop - chunk.start
 
 
@@ -181,8 +181,10 @@ def annotations_of(scene: Scene, image_id: int) -> list[dict[str, Any]]:
     The mask is the visible one as compressed RLE, `bbox` is xywh in pixels and tight round it.
     """
     things = len(scene.kinds)
-    masks = scene.owner[:, :, None] == np.arange(things, dtype=np.int16)
-    codes = mask_utils.encode(np.asfortranarray(masks, dtype=np.uint8)) if things else []
+    # pycocotools wants (height, width, things) in Fortran order: things, columns, rows in C order.
+    columns = np.ascontiguousarray(scene.owner.T)
+    masks = columns[None] == np.arange(things, dtype=np.int16)[:, None, None]
+    codes = mask_utils.encode(masks.view(np.uint8).transpose(2, 1, 0)) if things else []
     boxes, areas = (mask_utils.toBbox(codes), mask_utils.area(codes)) if things else ([], [])
     return [
         {
@@ -234,7 +236,7 @@ def _write_split(work: Path, split: str, chunks: list[_Chunk], config: SceneConf
             for kind in CLASSES
         ],
     }
-    write_whole(work / f"instances_{split}.json", _json(record))
+    write_atomic(work / f"instances_{split}.json", _json(record))
     return len(annotations)
 
 

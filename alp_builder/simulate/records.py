@@ -1,0 +1,76 @@
+"""Records of the two files of a narrator: the published schema, and the truth beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+
+class Point(msgspec.Struct, gc=False):
+    """A trace point: x, y in image sides from the top left, t in seconds."""
+
+    x: float
+    y: float
+    t: float
+
+
+class TimedUtterance(msgspec.Struct, gc=False):
+    """An utterance of the published schema; times in seconds."""
+
+    utterance: str
+    start_time: float
+    end_time: float
+
+
+class Narrative(msgspec.Struct):
+    """A record of the published schema."""
+
+    dataset_id: str
+    image_id: str
+    annotator_id: int
+    caption: str
+    timed_caption: list[TimedUtterance]
+    traces: list[list[Point]]
+    voice_recording: str
+
+
+class TruthPhrase(msgspec.Struct, gc=False):
+    """What one phrase means: a record of the truth file.
+
+    Attributes:
+        dataset_id: Data set of the narrative.
+        image_id: Image of the narrative, as the narrative names it.
+        annotator_id: Annotator of the narrative.
+        phrase_index: Which phrase of the narrative, in the order of the caption.
+        char_start: First character of the phrase in the caption, article included.
+        char_end: One past its last character.
+        noun_start: First character of its noun.
+        noun_end: One past the noun's last character.
+        phrase: The phrase as it stands in the caption.
+        category_ids: Categories meant, sorted; empty for stuff.
+        annotation_ids: Annotations meant, several for a plural; empty for stuff.
+        is_thing: Whether it means things; stuff otherwise.
+        is_plural: Whether it means several things (or a crowd).
+        is_group: Whether it names them as a group.
+    """
+
+    dataset_id: str
+    image_id: str
+    annotator_id: int
+    phrase_index: int
+    char_start: int
+    char_end: int
+    noun_start: int
+    noun_end: int
+    phrase: str
+    category_ids: list[int]
+    annotation_ids: list[int]
+    is_thing: bool
+    is_plural: bool
+    is_group: bool
+
+
+def truth_path(out_path: Path) -> Path:
+    """Where the truth of a narratives file lies: `x.jsonl` has `x.truth.jsonl`."""
+    return out_path.with_name(out_path.name.removesuffix(".jsonl") + ".truth.jsonl")
