@@ -19,9 +19,9 @@ from tests.alp_builder.conftest import Builder
 _NARRATIVES = Path(__file__).with_name("simulated_narratives.jsonl")
 
 _LOGICAL_SHA256 = {
-    "plain": "50be5d4c6a5cb03a744f0791adad8c40856396c064adef8f96008969365d361b",
-    "traces": "82c23818768c95ce0983327fa1d0e4ba0c6f33f3abd3aebd1f9bee7de5d4b501",
-    "tight": "f36a455cf9657b0df7b05dca8f9d763b29a9a701240fe81b5486305a7e56c0a6",
+    "plain": "d6fd75b6080673bf14372f960d47af8a43a79553b9f7d39c223c6b871733cfd8",
+    "traces": "48431dabd3d917bb4caee3c24fe3c6ad3e1503dc55c11d738a9ab1cc97f72de6",
+    "tight": "3149ecf6871271e15c6f1c331703461973b7269da7a2d618855cec965a12e792",
 }
 _OPTIONS = {"plain": [], "traces": ["with_traces=true"], "tight": ["boxes.rule=tight"]}
 
