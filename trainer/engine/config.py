@@ -37,7 +37,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Any:
             raise UsageError(f"{override!r}: expected key=value with a key of {file.name}")
     try:
         return LazyConfig.apply_overrides(cfg, list(overrides))
-    except Exception as error:  # noqa: BLE001 - hydra and omegaconf raise many kinds of their own
+    except Exception as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"{' '.join(overrides)}: cannot be applied ({reason})") from error
 

@@ -18,7 +18,9 @@ Result = dict[str, Any]
 
 
 @torch.no_grad()
-def detect(model: nn.Module, batch: list[dict[str, Any]], precision: torch.dtype) -> list[Instances]:
+def detect(
+    model: nn.Module, batch: list[dict[str, Any]], precision: torch.dtype
+) -> list[Instances]:
     """Detections of a batch at the size of the image files, on the CPU.
 
     Args:
@@ -32,9 +34,7 @@ def detect(model: nn.Module, batch: list[dict[str, Any]], precision: torch.dtype
     return [output["instances"].to("cpu") for output in outputs]
 
 
-def coco_results(
-    image_id: int, detections: Instances, category_ids: Sequence[int]
-) -> list[Result]:
+def coco_results(image_id: int, detections: Instances, category_ids: Sequence[int]) -> list[Result]:
     """Detections of one image as COCO results, best first.
 
     Args:
@@ -85,4 +85,3 @@ def write_results(path: Path, value: Any) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-

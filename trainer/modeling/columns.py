@@ -161,7 +161,9 @@ class ColumnBuilder:
         )
 
     def _of_phrases(self, batch: list[BatchItem]) -> Columns:
-        local = [(p, h) for i in batch for p, h in zip(i["phrases"], i["phrase_heads"], strict=True)]
+        local = [
+            (p, h) for i in batch for p, h in zip(i["phrases"], i["phrase_heads"], strict=True)
+        ]
         everyone = gather_in_order(local)
         head_of = dict(reversed(everyone))  # the first head of a phrase wins
         texts = tuple(dict.fromkeys(phrase for phrase, _ in everyone))

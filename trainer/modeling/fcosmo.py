@@ -59,7 +59,7 @@ class AlpLosses:
     by_quality: bool = False
 
 
-class FCOSMOHead(FCOSHead):
+class FCOSMOHead(FCOSHead):  # type: ignore[misc]
     """FCOS's head, its class scores replaced by the text classifier.
 
     Args:
@@ -77,9 +77,7 @@ class FCOSMOHead(FCOSHead):
         classifier: DenseTextClassifier,
         norm: str = "GN",
     ) -> None:
-        super().__init__(
-            input_shape=input_shape, conv_dims=conv_dims, num_classes=1, norm=norm
-        )
+        super().__init__(input_shape=input_shape, conv_dims=conv_dims, num_classes=1, norm=norm)
         self.cls_score = nn.Identity()  # the one class of the stock head is never used
         self.classifier = classifier
 
@@ -101,7 +99,7 @@ class FCOSMOHead(FCOSHead):
         return logits, deltas, centerness
 
 
-class FCOSMO(FCOS):
+class FCOSMO(FCOS):  # type: ignore[misc]
     """The model; forward takes a list of batch items and returns losses, or detections in eval mode.
 
     Args:

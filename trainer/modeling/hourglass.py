@@ -120,6 +120,7 @@ class _Upsampler(nn.Module):
         self.norm = group_norm(channels)
         self.predictor = nn.Conv2d(channels, 1, 1)
         nn.init.normal_(self.predictor.weight, std=0.001)  # as Mask R-CNN's: logits start near 0
+        assert self.predictor.bias is not None
         nn.init.zeros_(self.predictor.bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -216,4 +217,3 @@ class FCNMaskHead(MaskHead):
 def count_parameters(module: nn.Module) -> int:
     """Number of scalars a module learns."""
     return sum(p.numel() for p in module.parameters())
-

@@ -65,12 +65,13 @@ def test_the_last_checkpoint_is_the_one_with_most_steps(tmp_path: Path) -> None:
     (tmp_path / "nonfinite_step_0000004.pt").write_bytes(b"other")
     assert latest_checkpoint(tmp_path) == tmp_path / "step_12345678.pt"
     prune_checkpoints(tmp_path, keep=2)
-    assert sorted(p.name for p in tmp_path.glob("step_*")) == ["step_0000999.pt", "step_12345678.pt"]
+    assert sorted(p.name for p in tmp_path.glob("step_*")) == [
+        "step_0000999.pt",
+        "step_12345678.pt",
+    ]
 
 
-def test_code_in_a_checkpoint_does_not_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_code_in_a_checkpoint_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"format": 1, "model": {}, "evil": Evil()}, tmp_path / "a.pt")
     (tmp_path / "b.pkl").write_bytes(pickle.dumps({"model": {"w": Evil()}}))

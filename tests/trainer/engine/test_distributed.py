@@ -54,7 +54,9 @@ def _work(args: argparse.Namespace) -> None:
     assert float(share) == (0.5 if comm.get_rank() == 0 else 1.5)  # of 1 + 3 items
     stopped = _stop_everywhere(args.folder)
     if comm.is_main_process():
-        torch.save({"losses": found[0], "model": found[1], "stopped": stopped}, args.folder / "two.pt")
+        torch.save(
+            {"losses": found[0], "model": found[1], "stopped": stopped}, args.folder / "two.pt"
+        )
     comm.synchronize()
 
 

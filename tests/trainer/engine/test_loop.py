@@ -117,7 +117,9 @@ def test_parts_of_a_batch_add_up_to_it(tmp_path: Path) -> None:
     torch.testing.assert_close(gradients[0], gradients[1])
 
 
-@pytest.mark.parametrize(("images", "parts", "sizes"), [(8, 2, [4, 4]), (5, 2, [2, 3]), (2, 4, [1, 1])])
+@pytest.mark.parametrize(
+    ("images", "parts", "sizes"), [(8, 2, [4, 4]), (5, 2, [2, 3]), (2, 4, [1, 1])]
+)
 def test_parts_are_nearly_equal_and_none_is_empty(
     images: int, parts: int, sizes: list[int]
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from detectron2.config import LazyCall as L  # noqa: N817 - as configs write it
+from detectron2.config import LazyCall as L
 from detectron2.layers import ShapeSpec
 from detectron2.structures import Boxes, Instances
 from omegaconf import OmegaConf
@@ -96,7 +96,9 @@ def test_torchvision_s_resnet_gets_detectron2_s_names() -> None:
     theirs = resnet18(weights=None).state_dict()
     ours = ResNet(BasicStem(norm="BN"), ResNet.make_default_stages(18, norm="BN"), num_classes=None)
     names = {k for k in ours.state_dict() if "num_batches_tracked" not in k}
-    renamed = {k.removeprefix("backbone.bottom_up."): v for k, v in from_torchvision(theirs).items()}
+    renamed = {
+        k.removeprefix("backbone.bottom_up."): v for k, v in from_torchvision(theirs).items()
+    }
     assert set(renamed) == names
     assert all(renamed[k].shape == ours.state_dict()[k].shape for k in names)
 
@@ -162,7 +164,10 @@ def test_nodes_are_built_with_plain_lists_and_resolved_references() -> None:
     assert built.short_sides[0] == 32
     assert type(built.short_sides) is not type(cfg.augment.short_sides)
     assert built.flip == 0.25
-    assert construct(cfg.shape, skipped=1) == {"shapes": [ShapeSpec(channels=4, stride=2)], "skipped": 1}
+    assert construct(cfg.shape, skipped=1) == {
+        "shapes": [ShapeSpec(channels=4, stride=2)],
+        "skipped": 1,
+    }
 
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,9 @@ def test_the_learned_scale_is_capped() -> None:
     assert classifier.scale().item() == pytest.approx(100)
 
 
-@pytest.mark.parametrize(("learned", "expected"), [(True, {"scale.log_scale", "bias"}), (False, {"bias"})])
+@pytest.mark.parametrize(
+    ("learned", "expected"), [(True, {"scale.log_scale", "bias"}), (False, {"bias"})]
+)
 def test_what_is_learned_beside_the_projection(learned: bool, expected: set[str]) -> None:
     classifier = DenseTextClassifier(4, 4, learn_scale=learned)
     names = {n for n, _ in classifier.named_parameters() if not n.startswith("projection")}

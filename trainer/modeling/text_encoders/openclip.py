@@ -85,7 +85,7 @@ def _load(model: str, pretrained: str, device: str) -> tuple[Any, Any]:
     try:
         # The image tower is part of every checkpoint; it is dropped once loaded.
         network = open_clip.create_model(model, pretrained=pretrained, device=device).eval()
-    except Exception as error:  # noqa: BLE001 - hubs raise many kinds of errors of their own
+    except Exception as error:
         reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else repr(error)
         raise UsageError(
             f"open_clip weights {model}/{pretrained} cannot be loaded ({reason}); offline, give a "
