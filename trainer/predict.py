@@ -1,6 +1,6 @@
-"""Find things by name in any image: `python -m trainer.predict ... --classes "dog,red kite" IMAGE ...`.
+r"""Find things by name in any image: `python -m trainer.predict ... --classes "dog,red kite" IMAGE ...`.
 
-    python -m trainer.predict --config-file trainer/configs/fcosmo_tiny_world.py \\
+    python -m trainer.predict --config-file trainer/configs/fcosmo_tiny_world.py \
         --checkpoint runs/fcosmo_tiny_world --classes "striped mug, rocket" --out found photo.jpg
 
 The classes may be any texts the encoder takes; the model need not have been trained on them. OUT gets

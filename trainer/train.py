@@ -6,7 +6,7 @@
 
 A run folder (`train.output_dir`) gets the config as used, `metrics.jsonl` (one line a step), checkpoints
 and, at the end, the evaluation. With `--resume` a stopped run goes on from its last checkpoint and gives
-the losses of a run that was never stopped.
+the losses of a run that was never stopped; with `--eval-only` its last checkpoint is evaluated.
 """
 
 from __future__ import annotations
@@ -62,17 +62,18 @@ def run(args: argparse.Namespace) -> None:
     )
     if cfg.train.cpu_threads:
         torch.set_num_threads(cfg.train.cpu_threads)
-    last = _starting_point(folder, resume=args.resume)
+    last = _starting_point(args, folder)
 
     # ------------------------------------------------------------------ data
     split = load_split(cfg.data.split)
-    start = int(load_checkpoint(last)["step"]) if last else 0
+    state = load_checkpoint(last) if last else None
+    start = int(state["step"]) if state else 0
     batches = TrainBatches(cfg, split, start)
 
     # ------------------------------------------------------------------ model
     embedder = build_embedder(cfg)
     model = build_model(cfg, embedder, split.base, split.classes)
-    if last is None:
+    if state is None:
         initialise(model, cfg.train.init_weights, allow_pickle=args.allow_pickle)
 
     # ------------------------------------------------------------------ training
@@ -92,8 +93,8 @@ def run(args: argparse.Namespace) -> None:
         info=info,
         evaluate=Evaluator(cfg, model, split, folder) if cfg.data.test else None,
     )
-    if last is not None:
-        loop.load_state_dict(load_checkpoint(last))
+    if state is not None:
+        loop.load_state_dict(state)
     if comm.is_main_process():
         LazyConfig.save(cfg, str(folder / "config.yaml"))
         parameters = sum(p.numel() for p in model.parameters()) / 1e6
@@ -107,15 +108,22 @@ def run(args: argparse.Namespace) -> None:
             start,
             loop.config.max_steps,
         )
+    if args.eval_only:
+        loop.run_evaluation(start)
+        return
     loop.train(iter(batches), start)
     if comm.is_main_process():
         embedder.flush()
         logger.info("done: %s", folder)
 
 
-def _starting_point(folder: Path, *, resume: bool) -> Path | None:
+def _starting_point(args: argparse.Namespace, folder: Path) -> Path | None:
+    if args.checkpoint is not None:
+        return Path(args.checkpoint)
     last = latest_checkpoint(folder)
-    if last is not None and not resume:
+    if last is None and args.eval_only:
+        raise UsageError(f"{folder}: no checkpoint to evaluate; train first, or give --checkpoint")
+    if last is not None and not (args.resume or args.eval_only):
         raise UsageError(
             f"{folder} has checkpoints of an earlier run: add --resume to go on from {last.name}, "
             "or choose another train.output_dir"
@@ -131,6 +139,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config-file", required=True, help="a Python config, see trainer/configs")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--eval-only", action="store_true", help="evaluate and stop")
+    parser.add_argument("--checkpoint", help="go on from, or evaluate, this one, not the last")
     parser.add_argument(
         "--allow-pickle",
         action="store_true",

@@ -65,6 +65,6 @@ def pick_device(name: str) -> torch.device:
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UsageError(f"train.device={name}: torch sees no GPU; use train.device=cpu")
     device = torch.device(name)
-    if device.type == "cuda" and device.index is None:
+    if name == "cuda":
         return torch.device("cuda", torch.cuda.current_device())
     return device

@@ -31,7 +31,8 @@ def global_share(count: int, device: torch.device) -> float | Tensor:
     if world == 1:
         return 1.0
     total = global_sum(torch.tensor(float(count), device=device))
-    return world * count / total.clamp(min=1.0)
+    share: Tensor = world * count / total.clamp(min=1.0)
+    return share
 
 
 def gather_in_order(items: list[T]) -> list[T]:

@@ -11,6 +11,7 @@ the first infinite or undefined one stops the run, names the images of that step
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from detectron2.utils.events import EventStorage
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from alp_builder.errors import UsageError
 from trainer.engine.average import WeightAverage
 from trainer.engine.checkpoint import (
     State,
@@ -65,6 +67,17 @@ class LoopConfig:
     keep_checkpoints: int = 2
     evaluate_every: int = 0
 
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            known = ", ".join(PRECISIONS)
+            raise UsageError(f"train.loop.precision={self.precision}: expected one of {known}")
+        if min(self.max_steps, self.accumulate, self.checkpoint_every) < 1:
+            raise UsageError(
+                "train.loop: expected max_steps, accumulate and checkpoint_every of at least 1"
+            )
+        if not 0 <= self.average_decay < 1 or self.clip_norm < 0:
+            raise UsageError("train.loop: expected 0 <= average_decay < 1 and clip_norm >= 0")
+
 
 class Loop:
     """Trains a model.
@@ -87,10 +100,10 @@ class Loop:
         config: LoopConfig,
         folder: Path,
         info: dict[str, Any] | None = None,
-        evaluate: Callable[[int], None] | None = None,
+        evaluate: Callable[[int], object] | None = None,
     ) -> None:
         self.bare_model = model
-        self.model = _wrap(model)
+        self.model: Any = _wrap(model)
         self.optimizer = optimizer
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
         self.schedule = schedule
@@ -144,8 +157,8 @@ class Loop:
                 if done % self.config.checkpoint_every == 0 or done == total:
                     progress.flush()
                     self._save(done)
-                if self.evaluate and self._evaluation_due(done):
-                    self._evaluate(done)
+                if self._evaluation_due(done):
+                    self.run_evaluation(done)
 
     def step(self, step: int, batch: Batch) -> tuple[dict[str, float], float]:
         """One optimiser step; returns the losses by name, their sum as `loss`, and the rate."""
@@ -177,7 +190,7 @@ class Loop:
             total = torch.stack([value.float() for value in losses.values()]).sum()
             if not _finite_everywhere(total):
                 self._stop(step, part, "loss")
-            self.scaler.scale(total / parts).backward()
+            torch.autograd.backward(self.scaler.scale(total / parts))
         return losses
 
     def _forward(self, part: Batch) -> dict[str, Tensor]:
@@ -216,8 +229,10 @@ class Loop:
         every = self.config.evaluate_every
         return done == self.config.max_steps or (every > 0 and done % every == 0)
 
-    def _evaluate(self, done: int) -> None:
-        assert self.evaluate is not None
+    def run_evaluation(self, done: int) -> None:
+        """Evaluate after `done` steps, the averaged weights where there are any."""
+        if self.evaluate is None:
+            return
         with self.average.applied() if self.average else nullcontext():
             self.evaluate(done)
         self.model.train()
@@ -238,7 +253,7 @@ def split_batch(batch: Batch, parts: int) -> list[Batch]:
     """Cut a batch into at most `parts` parts of nearly equal size, none empty."""
     parts = max(1, min(parts, len(batch)))
     cuts = [len(batch) * i // parts for i in range(parts + 1)]
-    return [batch[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+    return [batch[a:b] for a, b in itertools.pairwise(cuts)]
 
 
 def _finite_everywhere(value: Tensor) -> bool:

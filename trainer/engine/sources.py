@@ -6,11 +6,13 @@ novel names) and, for evaluation, `test`. What needs the run (rank, seed, first 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from detectron2.structures import Instances
 from detectron2.utils import comm
 from omegaconf import OmegaConf
 
@@ -19,8 +21,8 @@ from trainer.data.items import MaskMapper
 from trainer.data.leaks import check_leaks, evaluation_keys
 from trainer.data.masks import MaskDataset, MaskRecord
 from trainer.engine.config import construct
-from trainer.evaluation.splits import ClassSplit, load_split
-from trainer.modeling.columns import BOX
+from trainer.evaluation.splits import ClassSplit, class_facts, load_split
+from trainer.modeling.columns import ALP, BOX
 
 
 def split_names(path: str | Path, kind: str) -> list[str]:
@@ -28,21 +30,38 @@ def split_names(path: str | Path, kind: str) -> list[str]:
     return list(getattr(load_split(path), kind))
 
 
+def coco_renames() -> dict[str, str]:
+    """COCO's class names to those of Open Images, for configs."""
+    return dict(class_facts().coco_to_open_images)
+
+
 class BoxMapper:
     """Mask records to items that keep the true boxes only: the supervision of the oracle.
 
     Args:
         mapper: Makes the items.
+        names: Names of the labels, where the boxes are not exhaustive for their classes (as in Open
+            Images). The items are then ALPs that happen to be exact: a class is a phrase, and one
+            without a box in an image is no full negative there.
     """
 
-    def __init__(self, mapper: MaskMapper) -> None:
+    def __init__(self, mapper: MaskMapper, names: Sequence[str] | None = None) -> None:
         self.mapper = mapper
+        self.names = None if names is None else [name.lower() for name in names]
 
     def __call__(self, record: MaskRecord, rng: np.random.Generator) -> dict[str, Any]:
         """The item of a record; `rng` draws the transforms."""
         item = self.mapper(record, rng)
-        item["instances"].remove("gt_masks")
+        instances: Instances = item["instances"]
+        instances.remove("gt_masks")
         item["source"] = BOX
+        if self.names is not None:
+            present, instances.gt_classes = instances.gt_classes.unique(return_inverse=True)
+            instances.ignore_boxes = instances.gt_boxes.clone()
+            instances.is_plural = torch.zeros(len(instances), dtype=torch.bool)
+            instances.scores = torch.ones(len(instances))
+            phrases = [self.names[label] for label in present.tolist()]
+            item |= {"source": ALP, "phrases": phrases, "phrase_heads": phrases}
         return item
 
 

@@ -83,7 +83,8 @@ def points_inside(points: Tensor, boxes: Boxes) -> Tensor:
     """`(M, R)` bool: whether point r `(R, 2)` lies in box m, sides included."""
     x, y = points[None, :, 0], points[None, :, 1]
     x0, y0, x1, y1 = (side[:, None] for side in boxes.tensor.unbind(dim=1))
-    return (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)
+    inside: Tensor = (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)
+    return inside
 
 
 def alp_weights(

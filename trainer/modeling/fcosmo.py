@@ -59,7 +59,7 @@ class AlpLosses:
     by_quality: bool = False
 
 
-class FCOSMOHead(FCOSHead):
+class FCOSMOHead(FCOSHead):  # type: ignore[misc]
     """FCOS's head, its class scores replaced by the text classifier.
 
     Args:
@@ -99,7 +99,7 @@ class FCOSMOHead(FCOSHead):
         return logits, deltas, centerness
 
 
-class FCOSMO(FCOS):
+class FCOSMO(FCOS):  # type: ignore[misc]
     """The model; forward takes a list of batch items and returns losses, or detections in eval mode.
 
     Args:

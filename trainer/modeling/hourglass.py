@@ -120,6 +120,7 @@ class _Upsampler(nn.Module):
         self.norm = group_norm(channels)
         self.predictor = nn.Conv2d(channels, 1, 1)
         nn.init.normal_(self.predictor.weight, std=0.001)  # as Mask R-CNN's: logits start near 0
+        assert self.predictor.bias is not None
         nn.init.zeros_(self.predictor.bias)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ class MaskBranch(nn.Module):
         """Add `pred_masks`, probabilities of shape `(N, 1, M, M)` within each box, in place."""
         logits = self.head_in_chunks(features, [d.pred_boxes for d in detections])
         for per_image, detection in zip(
-            logits.sigmoid().split([len(d) for d in detections]), detections, strict=True
+            torch.split(logits.sigmoid(), [len(d) for d in detections]), detections, strict=True
         ):
             detection.pred_masks = per_image
 
@@ -96,7 +96,7 @@ class MaskBranch(nn.Module):
         if len(crops) == 0:
             out: Tensor = self.head(crops)
             return out
-        return torch.cat([self.head(part) for part in crops.split(self.max_crops)]).float()
+        return torch.cat([self.head(part) for part in torch.split(crops, self.max_crops)]).float()
 
     def _crop(self, features: dict[str, Tensor], boxes: list[Boxes]) -> Tensor:
         crops: Tensor = self.pooler([features[name] for name in self.in_features], boxes)

@@ -62,7 +62,7 @@ class AlpRegionLosses:
     by_quality: bool = False
 
 
-class RingRPN(RPN):
+class RingRPN(RPN):  # type: ignore[misc]
     """Region proposals that learn no background from anchors centred in an ignore box."""
 
     def label_and_sample_anchors(
@@ -78,7 +78,7 @@ class RingRPN(RPN):
         return labels, boxes
 
 
-class TextBoxPredictor(FastRCNNOutputLayers):
+class TextBoxPredictor(FastRCNNOutputLayers):  # type: ignore[misc]
     """The second stage's output layers: text classifier and one class-agnostic box.
 
     Args:
@@ -150,7 +150,7 @@ class TextBoxPredictor(FastRCNNOutputLayers):
         }
 
 
-class TextROIHeads(StandardROIHeads):
+class TextROIHeads(StandardROIHeads):  # type: ignore[misc]
     """The second stage; its calls take the columns along.
 
     Args:
@@ -186,7 +186,7 @@ class TextROIHeads(StandardROIHeads):
             pyramid, [p.proposal_boxes for p in sampled], columns.embeddings
         )
         weights = _region_weights(columns, sampled, targets, alp) if source == ALP else None
-        losses = self.box_predictor.region_losses(predictions, sampled, weights)
+        losses: dict[str, Tensor] = self.box_predictor.region_losses(predictions, sampled, weights)
         if self.mask_branch is not None and source == MASK:
             losses |= self.mask_branch.losses(pyramid, targets)
         return losses
@@ -211,7 +211,7 @@ class TextROIHeads(StandardROIHeads):
         return out
 
 
-class MaskRCNN(GeneralizedRCNN):
+class MaskRCNN(GeneralizedRCNN):  # type: ignore[misc]
     """The model; forward takes a list of batch items and returns losses, or detections in eval mode.
 
     Args:

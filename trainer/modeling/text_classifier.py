@@ -69,8 +69,7 @@ class DenseTextClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.projection = nn.Conv2d(in_channels, text_dim, kernel_size, padding=kernel_size // 2)
-        nn.init.xavier_uniform_(self.projection.weight)
-        nn.init.zeros_(self.projection.bias)
+        _initialise(self.projection)
         self.scale = _Scale(scale, max_scale, learn_scale)
         self.bias = nn.Parameter(torch.tensor(bias))
 
@@ -84,13 +83,15 @@ class DenseTextClassifier(nn.Module):
         Returns:
             Logits `(B, C, H, W)`, float32.
         """
-        projected = self.projection(features)
+        projected: Tensor = self.projection(features)
         if len(texts) == 0:  # a convolution must have an output channel
             return projected[:, :0].float()
         with torch.autocast(features.device.type, enabled=False):
             unit = F.normalize(projected.float(), dim=1)
             # The cosine as a 1x1 convolution keeps the layout detectron2's dense heads expect.
-            return F.conv2d(unit, self.scale() * texts.float()[:, :, None, None]) + self.bias
+            kernels = self.scale() * texts.float()[:, :, None, None]
+            logits: Tensor = F.conv2d(unit, kernels) + self.bias
+            return logits
 
 
 class RegionTextClassifier(nn.Module):
@@ -116,8 +117,7 @@ class RegionTextClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.projection = nn.Linear(in_features, text_dim)
-        nn.init.xavier_uniform_(self.projection.weight)
-        nn.init.zeros_(self.projection.bias)
+        _initialise(self.projection)
         self.scale = _Scale(scale, max_scale, learn_scale)
         self.bias = None if bias is None else nn.Parameter(torch.tensor(bias))
 
@@ -137,3 +137,9 @@ class RegionTextClassifier(nn.Module):
             if self.bias is not None:
                 logits = logits + self.bias
             return F.pad(logits, (0, 1))
+
+
+def _initialise(projection: nn.Conv2d | nn.Linear) -> None:
+    nn.init.xavier_uniform_(projection.weight)
+    assert projection.bias is not None
+    nn.init.zeros_(projection.bias)

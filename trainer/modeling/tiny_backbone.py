@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from detectron2.modeling.backbone import BasicStem, ResNet
@@ -29,6 +30,6 @@ def tiny_resnet(
             stride_per_block=[1 if i == 0 else 2, *[1] * (blocks - 1)],
             norm=norm,
         )
-        for i, (c_in, c_out) in enumerate(zip(widths, widths[1:], strict=False))
+        for i, (c_in, c_out) in enumerate(itertools.pairwise(widths))
     ]
     return ResNet(stem, stages, out_features=[f"res{i + 2}" for i in range(len(stages))])

@@ -1,5 +1,7 @@
 """FCOS-MO: `model` for ResNet-50 at full scale, `tiny_model` for two cores."""
 
+from typing import Any
+
 from detectron2.config import LazyCall as L
 
 from trainer.modeling.fcosmo import FCOSMO, AlpLosses, FCOSMOHead
@@ -13,7 +15,7 @@ from .columns import columns
 _alp = L(AlpLosses)(classification=1.0, box=0.0, centerness=0.0, ring=True, by_quality=False)
 
 
-def _classifier(channels: int) -> dict:
+def _classifier(channels: int) -> Any:
     return L(DenseTextClassifier)(
         in_channels=channels,
         text_dim="${text.dim}",

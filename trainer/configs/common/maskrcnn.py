@@ -1,5 +1,7 @@
 """Mask R-CNN*: `model` for ResNet-50 at full scale, `tiny_model` for two cores."""
 
+from typing import Any
+
 from detectron2.config import LazyCall as L
 from detectron2.layers import ShapeSpec
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
@@ -28,7 +30,7 @@ _alp = L(AlpRegionLosses)(
 )
 
 
-def _rpn(channels: int, strides: list[int], sizes: list[int], topk: tuple[int, int]) -> dict:
+def _rpn(channels: int, strides: list[int], sizes: list[int], topk: tuple[int, int]) -> Any:
     return L(RingRPN)(
         in_features=[f"p{i + 2}" for i in range(len(strides))],
         head=L(StandardRPNHead)(in_channels=channels, num_anchors=3),
@@ -51,8 +53,8 @@ def _rpn(channels: int, strides: list[int], sizes: list[int], topk: tuple[int, i
 
 
 def _roi_heads(
-    channels: int, strides: list[int], fc: int, proposals: int, detections: int, mask_head: dict
-) -> dict:
+    channels: int, strides: list[int], fc: int, proposals: int, detections: int, mask_head: Any
+) -> Any:
     names = [f"p{i + 2}" for i in range(len(strides))]
     return L(TextROIHeads)(
         mask_branch=L(MaskBranch)(

@@ -6,6 +6,8 @@
 Images are 256 px square and shown at 160; a batch has 8.
 """
 
+from typing import Any
+
 import torch
 from detectron2.config import LazyCall as L
 from detectron2.solver import WarmupParamScheduler
@@ -21,11 +23,11 @@ from trainer.data.masks import MaskDataset
 from trainer.data.quantization import QuantizationConfig
 from trainer.engine.sources import BoxMapper, split_names
 
-from .train import train
+from .train import train as _train
 
 SIZE = 160
 
-data = dict(
+data: Any = dict(
     world="data/world",
     alps="data/alps_world",
     cache="data/cache",
@@ -55,7 +57,7 @@ data = dict(
 _augment = L(AugmentConfig)(short_sides=(SIZE,), max_long_side=2 * SIZE, flip=0.5)
 
 
-def _masks(kind: str) -> dict:
+def _masks(kind: str) -> Any:
     return L(MaskDataset)(
         annotations="${data.world}/instances_train.json",
         images="${data.world}/train",
@@ -85,7 +87,7 @@ alps = L(TrainSource)(
 )
 
 
-def train_loader(masks: dict | None, other: dict | None) -> dict:
+def train_loader(masks: Any, other: Any) -> Any:
     """Masks, and ALPs or true boxes, by turns."""
     alternation = L(Alternation)(masks=int(masks is not None), alps=int(other is not None))
     return L(build_train_loader)(masks=masks, alps=other, alternation=alternation, num_workers=1)
@@ -93,6 +95,7 @@ def train_loader(masks: dict | None, other: dict | None) -> dict:
 
 # ------------------------------------------------------------------ run
 
+train: Any = _train
 train.init_weights = ""
 train.reference_batch = 8
 train.cpu_threads = 1  # the loader has the other core; two threads on two busy cores wait in turn

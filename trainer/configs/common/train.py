@@ -1,12 +1,14 @@
 """How runs go: optimiser, learning rate and loop, at full scale; the tiny configs change a few."""
 
+from typing import Any
+
 import torch
 from detectron2.config import LazyCall as L
 from detectron2.solver import WarmupParamScheduler
 from fvcore.common.param_scheduler import MultiStepParamScheduler
 
 # 90k steps of 16 images are 12.2 epochs of COCO's 118k images; drops at 2/3 and 8/9 of them.
-train = dict(
+train: Any = dict(
     output_dir="runs/unnamed",
     seed=0,
     device="auto",

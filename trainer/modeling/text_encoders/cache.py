@@ -64,7 +64,7 @@ class VectorCache:
         keys = np.array([text_key(text) for text in texts], dtype=KEY)
         missing = ~self._read(keys, out)
         if missing.any():
-            unknown = {keys[i]: texts[i] for i in np.flatnonzero(missing)}
+            unknown = {keys[i]: texts[i] for i in np.flatnonzero(missing).tolist()}
             vectors = encode(list(unknown.values())).astype(np.float16)
             self._fresh.update(zip(unknown, vectors, strict=True))
             out[missing] = [self._fresh[key] for key in keys[missing]]

