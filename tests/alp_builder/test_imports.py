@@ -16,7 +16,8 @@ _FOREIGN = {
     "alp_builder": {"torch", "torchvision", "detectron2", "trainer", "pipelines"},
     "trainer": {"spacy", "pipelines"},
 }
-_SHARED = {"alp_builder", "alp_builder.schema", "alp_builder.reader"}
+# The reader raises the errors, so whoever uses it knows them.
+_SHARED = {"alp_builder", "alp_builder.schema", "alp_builder.reader", "alp_builder.errors"}
 """What the trainer may know of the builder."""
 
 
