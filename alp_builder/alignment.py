@@ -154,6 +154,8 @@ def _letters(texts: list[str]) -> Letters:
     lowered = joined.lower()
     if len(lowered) != len(joined):  # a few letters lower to two code points, such as "İ"
         lowered = "".join(low if len(low := char.lower()) == 1 else char for char in joined)
+    # The one letter whose lower case depends on its neighbours, here perhaps those of another text.
+    lowered = lowered.replace("ς", "σ")
     codes: npt.NDArray[np.unsignedinteger]
     if lowered.isascii():
         data = lowered.encode()

@@ -41,6 +41,9 @@ from alp_builder.windows import Windows
 _GRID = 1 << 24  # coordinates as integers: a 2^-24 of the image, finer than float32 near 1
 _ORIGIN = 128  # added to coordinates so that their integers are positive
 _KEY_BITS = 33
+_LEAST_SIDE = (
+    2.0**-20
+)  # of any box: several steps of float32 near 1, so that corners stay apart in shards
 
 
 @dataclass(frozen=True)
@@ -244,9 +247,10 @@ def _extents(grid: Ints, offsets: Ints, config: BoxConfig) -> Floats:
     percentile, margin = (0.0, 0.0) if tight else (config.percentile, config.margin)
     low, high = _percentiles(grid, offsets, percentile)
     low, high = np.clip(low - margin, 0, 1), np.clip(high + margin, 0, 1)
-    half = np.maximum(high - low, config.min_side) / 2
+    least = max(config.min_side, _LEAST_SIDE)
+    half = np.maximum(high - low, least) / 2
     centre = np.clip((low + high) / 2, half, 1 - half)
-    short = high - low < config.min_side
+    short = high - low < least
     low, high = np.where(short, centre - half, low), np.where(short, centre + half, high)
     return np.concatenate([low, high]).T
 

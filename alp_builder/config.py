@@ -116,7 +116,8 @@ class BoxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         percentile: Share of the points cut off at either end of each axis, in percent.
         margin: Width added on every side, in image sizes: people scribble within the outline of a thing,
             seldom along it, so the points end short of its border.
-        min_side: Shortest side of a box, in image sizes; a shorter one grows round its centre.
+        min_side: Shortest side of a box, in image sizes; a shorter one grows round its centre. With 0 a
+            box still has an area: its sides are at least 2**-20.
         min_points: Fewest points of a component.
         plural_components: Most ALPs of a plural phrase.
         plural_min_time: Shortest time, in seconds, a further component of a plural phrase lasts.

@@ -94,7 +94,10 @@ def run(args: argparse.Namespace) -> int:
         say(summary_lines(summary))
     if summary.bad_fraction > args.max_bad_fraction:
         share = percent(summary.bad_fraction, 1)
-        say([f"too many bad records: {share} set aside, --max-bad-fraction allows less"])
+        message = (
+            f"alps build: too many bad records: {share} set aside, --max-bad-fraction allows less"
+        )
+        sys.stderr.write(message + "\n")
         return 1
     return 0
 

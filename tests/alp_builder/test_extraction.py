@@ -12,6 +12,7 @@ from alp_builder.narratives import NarrativeBatch
 from alp_builder.phrases import Phrase
 from alp_builder.records import NarrativeRecord, TracePoint, Utterance
 from alp_builder.schema import arrow_schema
+from alp_builder.validation import row_problems
 
 
 class FixedPhrases:
@@ -92,6 +93,15 @@ def test_traces_are_the_points_of_the_box() -> None:
         assert row["x1"] == pytest.approx(max(row["trace_x"]), abs=1e-6)
         assert row["trace_t"] == sorted(row["trace_t"])
         assert row["t_start"] <= row["trace_t"][0] <= row["trace_t"][-1] <= row["t_end"]
+
+
+def test_a_pointer_at_rest_gives_a_box_with_an_area_whatever_the_choices() -> None:
+    rest = [[TracePoint(1.0, 0.3, step / 10) for step in range(90)]]
+    still = NarrativeRecord("d", "i", 1, CAPTION, RECORD.timed_caption, rest)
+    config = BuildConfig(boxes=BoxConfig(percentile=0, margin=0, min_side=0))
+    table, _ = extract(still, PHRASES, config)
+    assert table.num_rows
+    assert list(row_problems(table)) == []
 
 
 def with_words(*words: Utterance) -> NarrativeRecord:

@@ -157,11 +157,13 @@ class TestBuild:
             stream.write(b"{}\n" * bad)
         option = [] if limit is None else ["--max-bad-fraction", limit]
         for _ in range(2):  # also when there is nothing left to do
-            found, text, _ = alps("build", file, "--out", tmp_path / "out", *option)
+            found, text, err = alps("build", file, "--out", tmp_path / "out", *option)
             assert found == code
-            assert ("too many bad records" in text) == bool(code)
+            assert ("too many bad records" in err) == bool(code)
             assert (f"  {bad:>10,}  missing_field" in text) == bool(bad)
         assert alps("validate", tmp_path / "out")[0] == 0
+        found, text, _ = alps("build", file, "--out", tmp_path / "out", "--json", *option)
+        assert (found, json.loads(text)["rejected"].get("missing_field", 0)) == (code, bad)
 
     def test_names_are_shown_without_control_characters(self, alps: Run, tmp_path: Path) -> None:
         odd = tmp_path / "a\x1b[31m\nb.jsonl"
