@@ -155,7 +155,7 @@ def _letters(texts: list[str]) -> Letters:
     if len(lowered) != len(joined):  # a few letters lower to two code points, such as "İ"
         lowered = "".join(low if len(low := char.lower()) == 1 else char for char in joined)
     # The one letter whose lower case depends on its neighbours, here perhaps those of another text.
-    lowered = lowered.replace("ς", "σ")
+    lowered = lowered.replace("\u03c2", "\u03c3")
     codes: npt.NDArray[np.unsignedinteger]
     if lowered.isascii():
         data = lowered.encode()
