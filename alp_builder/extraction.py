@@ -2,7 +2,7 @@
 
 The steps are those of `alignment`, `phrases`, `windows`, `pointer`, `boxes` and `quality`, in this order.
 Every phrase is accounted for: it becomes at least one ALP or is counted under the reason why not, so that
-`phrases == phrases_with_alps + sum of dropped`.
+`phrases == phrases_with_alps + the sum of dropped.*`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Extraction:
     Attributes:
         rows: Table of `arrow_schema`, in the order of narratives, phrases and components; R rows.
         narrative: int64 (R,), the narrative each row came from.
-        counts: `phrases`, `alps`, and `dropped.REASON` in phrases.
+        counts: `alps`; `phrases`, `phrases_with_alps` and `dropped.REASON`, in phrases.
     """
 
     rows: pa.Table
@@ -104,6 +104,7 @@ class AlpExtractor:
         for flags in reasons.values():
             keep &= ~flags
         alive = np.bincount(boxes.window[keep], minlength=phrases) > 0
+        counts["phrases_with_alps"] += int(alive.sum())
         seen = np.bincount(boxes.window, minlength=phrases) > 0
         counts[DROPPED + "no_points"] += int((~seen).sum())
         for name, flags in reasons.items():

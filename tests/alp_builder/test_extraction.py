@@ -77,7 +77,8 @@ def test_rows_follow_the_schema() -> None:
     assert rows[0]["image_id"] == "img/1"
     assert rows[0]["annotator_id"] == 5
     assert (rows[0]["t_start"], rows[0]["t_end"]) == (1.0, 2.0)
-    assert counts == {"phrases": 3, "alps": 3, DROPPED + "narration_frame": 1}
+    expected = {"phrases": 3, "phrases_with_alps": 2, "alps": 3, DROPPED + "narration_frame": 1}
+    assert counts == expected
     assert rows[1]["x0"] > 0.7 > 0.3 > rows[2]["x1"]  # the place dwelt on longer comes first
 
 
