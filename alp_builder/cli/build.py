@@ -27,6 +27,15 @@ alps build coco_val_localized_narratives.jsonl --split val --out data/alps/coco 
 """
 
 _REASONS = {
+    "not_json": "no JSON; expected one record a line",
+    "not_utf8": "no UTF-8 text",
+    "missing_field": "lack a field of Localized Narratives",
+    "wrong_type": "hold a value of a wrong type",
+    "too_large": "larger than the limits of the configuration's section input",
+    "negative_time": "hold a time before 0 s",
+    "unsorted_times": "their times step back",
+    "time_out_of_range": "hold a time later than input.max_time",
+    "not_normalised": "points far outside the image; expected fractions of its sides, not pixels",
     "no_traces": "have no trace",
     "empty_caption": "have an empty caption",
     "no_timed_words": "have no timed words",
@@ -107,6 +116,8 @@ def summary_lines(summary: BuildSummary) -> list[str]:
     counts = summary.counts
     bad = sum(summary.rejected.values())
     lines = [f"note: {note}" for note in summary.notes]
+    if not counts["lines"]:
+        lines.append("note: the inputs are empty: there is no record in them")
     if summary.already_built:
         lines.append("nothing to do: the data set is there, built from the same inputs and choices")
     lines.append("")
@@ -114,7 +125,8 @@ def summary_lines(summary: BuildSummary) -> list[str]:
     lacking = ("no_traces", "empty_caption", "no_timed_words")
     lines += [f"  {counts[name]:>10,}  {_REASONS[name]}" for name in lacking if counts.get(name)]
     lines.append(f"records set aside  {bad:>10,}")
-    lines += [f"  {number:>10,}  {reason}" for reason, number in sorted(summary.rejected.items())]
+    for reason, number in sorted(summary.rejected.items()):
+        lines.append(f"  {number:>10,}  {reason}: {_REASONS.get(reason, reason)}")
     lines.append(f"phrases found      {counts['phrases']:>10,}")
     dropped = {name: n for name, n in counts.items() if name.startswith(DROPPED) and n}
     lines.append(f"  dropped          {sum(dropped.values()):>10,}")
@@ -122,6 +134,8 @@ def summary_lines(summary: BuildSummary) -> list[str]:
         reason = name.removeprefix(DROPPED)
         words = _REASONS.get(name, _REASONS.get(reason, reason))
         lines.append(f"  {number:>10,}  {reason}: {words}")
+    if "phrases_with_alps" in counts:
+        lines.append(f"  gave ALPs        {counts['phrases_with_alps']:>10,}")
     lines.append(f"ALPs written       {counts['alps_written']:>10,}")
     if counts.get("duplicate_alps"):
         narratives = counts["duplicate_narratives"]

@@ -135,6 +135,23 @@ class TestBuild:
         assert shown.returncode == 0, shown.stderr
         assert f"[{len(frame)} rows x {len(frame.columns)} columns]" in shown.stdout
 
+    def test_what_is_wrong_with_records_is_said_in_words(self, alps: Run, tmp_path: Path) -> None:
+        records = simulated_records(3)
+        for record in records:
+            for point in record["traces"][0]:
+                point["x"], point["y"] = 640 * point["x"], 480 * point["y"]
+        pixels = write_narratives(tmp_path / "pixels.jsonl", records)
+        code, text, _ = alps("build", pixels, "--out", tmp_path / "out")
+        assert code == 1
+        assert "3  not_normalised: points far outside" in text
+        assert "not pixels" in text
+
+    def test_an_empty_input_is_noticed(self, alps: Run, tmp_path: Path) -> None:
+        (tmp_path / "empty.jsonl").write_bytes(b"\n")
+        code, text, _ = alps("build", tmp_path / "empty.jsonl", "--out", tmp_path / "out")
+        assert code == 0
+        assert "note: the inputs are empty" in text
+
     def test_figures_for_machines(self, alps: Run, file: Path, tmp_path: Path) -> None:
         code, text, err = alps("build", file, "--out", tmp_path / "out", "--json")
         figures = json.loads(text)
