@@ -43,7 +43,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         schema_version: Version of the columns.
         groups: Column groups the shards carry.
         fingerprint: Hash of inputs, configuration and versions; equal fingerprints, equal bytes.
-        config: Every field of the configuration.
+        config: Every field of the configuration that decides what is written, see `deciding_config`.
         versions: Of the program and of what decides its output.
         inputs: The inputs, in order.
         shards: The shards, by split and index.
