@@ -105,7 +105,7 @@ def test_weights_of_losses_are_factors() -> None:
 
 
 def test_points_are_assigned_as_by_hand() -> None:
-    """A box of 16 px round (48, 48): points of p3 are 8 px apart, and one of them lies inside it."""
+    """A box of 16 px round (48, 48): points of p3 are 8 px apart from (4, 4) on; four lie inside it."""
     one = item(0, things=1, size=(96, 96))
     one["instances"].gt_boxes = Boxes(torch.tensor([[40.0, 40.0, 56.0, 56.0]]))
     one["instances"].gt_classes = torch.tensor([1])
@@ -114,8 +114,8 @@ def test_points_are_assigned_as_by_hand() -> None:
     anchors = model.anchor_generator([torch.zeros(1, 1, s, s) for s in (12, 6, 3)])
     targets = model.point_targets("mask", columns, anchors, columns.relabel([one["instances"]]))
     points = Boxes.cat(anchors).get_centers()[targets.positive[0]]
-    assert points.tolist() == [[48.0, 48.0]]
-    assert targets.column[targets.positive].tolist() == [1]
+    assert points.tolist() == [[44.0, 44.0], [52.0, 44.0], [44.0, 52.0], [52.0, 52.0]]
+    assert targets.column[targets.positive].tolist() == [1] * 4
     assert targets.weights is None
 
 
