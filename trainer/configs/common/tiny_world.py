@@ -98,7 +98,6 @@ def train_loader(masks: Any, other: Any) -> Any:
 train: Any = _train
 train.init_weights = ""
 train.reference_batch = 8
-train.cpu_threads = 1  # the loader has the other core; two threads on two busy cores wait in turn
 train.loop.max_steps = 1_200
 train.loop.precision = "fp32"
 train.loop.checkpoint_every = 200
