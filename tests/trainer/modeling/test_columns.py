@@ -116,7 +116,9 @@ def test_a_phrase_of_two_images_is_one_column_and_an_own_one_in_both() -> None:
 
 
 def test_mask_batches_are_scored_against_the_base_names() -> None:
-    instances = Instances((10, 10), gt_boxes=Boxes(torch.tensor([[0.0, 0.0, 5.0, 5.0]])), gt_classes=torch.tensor([1]))
+    instances = Instances(
+        (10, 10), gt_boxes=Boxes(torch.tensor([[0.0, 0.0, 5.0, 5.0]])), gt_classes=torch.tensor([1])
+    )
     columns = builder(base_names=("tree", "dog"))([{"source": "mask", "instances": instances}])
     assert columns.texts == ("tree", "dog")
     assert columns.exhaustive
