@@ -258,7 +258,8 @@ class _Build:
             )
         if old != plan.fingerprint:
             for stale in ("chunks", "shards"):
-                shutil.rmtree(self.work / stale, ignore_errors=True)
+                if (self.work / stale).exists():
+                    shutil.rmtree(self.work / stale)
             write_atomic(path, msgspec.json.encode(plan))
         return notes
 

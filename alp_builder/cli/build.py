@@ -61,7 +61,9 @@ def add_parser(verbs: Verbs) -> None:
     parser.add_argument(
         "--workers",
         type=int,
-        default=os.cpu_count() or 1,
+        default=len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         metavar="N",
         help="processes (all cores)",
     )
