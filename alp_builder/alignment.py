@@ -7,9 +7,9 @@ share is the order of speaking. Alignment has two steps:
 1. **Letters.** Lower-cased and reduced to letters and digits, the caption and its utterances end to end
    are the same string in nearly every real narrative. Then every utterance's place is known exactly. This
    runs over all captions of a batch at once, as arrays of code points.
-2. **Edit distance** over tokens (Wagner and Fischer, J. ACM 1974), for the rest: equal tokens align at no
-   cost, similar ones at cost 1, and a token that the other side lacks costs 1. Tokens that align
-   with none are left out, never shifted onto a neighbour.
+2. **Edit distance** over tokens (Wagner and Fischer, J. ACM 1974), for what the rest does not share at either
+   end in whole tokens: equal tokens align at no cost, similar ones at cost 1, and a token that the other side
+   lacks costs 1. Tokens that align with none are left out, never shifted onto a neighbour.
 
 Where utterances come out of the order of their times, sorting them by time is tried; an utterance that still
 starts before an earlier word did has no trustworthy time and is marked.
@@ -154,6 +154,8 @@ def _letters(texts: list[str]) -> Letters:
     lowered = joined.lower()
     if len(lowered) != len(joined):  # a few letters lower to two code points, such as "İ"
         lowered = "".join(low if len(low := char.lower()) == 1 else char for char in joined)
+    # The one letter whose lower case depends on its neighbours, here perhaps those of another text.
+    lowered = lowered.replace("\u03c2", "\u03c3")
     codes: npt.NDArray[np.unsignedinteger]
     if lowered.isascii():
         data = lowered.encode()

@@ -24,7 +24,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alp_builder.arrays import Bools, Floats, Ints, offsets_of, ranges, segment_any, segment_reduce
+from alp_builder.arrays import (
+    Bools,
+    Floats,
+    Ints,
+    offsets_of,
+    ranges,
+    segment_any,
+    segment_reduce,
+)
 from alp_builder.config import BoxConfig
 from alp_builder.narratives import MICROSECONDS
 from alp_builder.pointer import Components, Runs, WindowPoints
@@ -33,6 +41,9 @@ from alp_builder.windows import Windows
 _GRID = 1 << 24  # coordinates as integers: a 2^-24 of the image, finer than float32 near 1
 _ORIGIN = 128  # added to coordinates so that their integers are positive
 _KEY_BITS = 33
+_LEAST_SIDE = (
+    2.0**-20
+)  # of any box: several steps of float32 near 1, so that corners stay apart in shards
 
 
 @dataclass(frozen=True)
@@ -116,6 +127,8 @@ def make_boxes(
         window = components.window[chosen]
         groups = _points_of(components.runs, parts, chosen)
     x, y = points.x[groups.index], points.y[groups.index]
+    grid = _to_grid(x, y)
+    clipped = np.clip(grid, 0, _GRID)
     num_points = np.diff(groups.offsets)
     gap, traced = _gaps(windows, points)
     dwell: Floats = components.dwell / MICROSECONDS
@@ -125,13 +138,13 @@ def make_boxes(
     return Boxes(
         window=window,
         rank=rank,
-        xyxy=_extents(x, y, groups.offsets, config),
+        xyxy=_extents(grid, groups.offsets, config),
         tight=_tight(points)[window],
         num_points=num_points,
         dwell_time=dwell[chosen],
         dwell_fraction=_ratio(dwell[chosen], traced[window]),
         num_components=count[window],
-        hull_area=octagon_area(np.clip(x, 0, 1), np.clip(y, 0, 1), groups.offsets),
+        hull_area=octagon_area(clipped[0], clipped[1], groups.offsets) / _GRID**2,
         time_gap=gap[window],
         inside_fraction=_count_inside(x, y, groups.offsets) / np.maximum(num_points, 1),
         share=np.where(total[window] > 0, _ratio(dwell[chosen], total[window]), 1 / count[window]),
@@ -139,20 +152,20 @@ def make_boxes(
     )
 
 
-def octagon_area(x: Floats, y: Floats, offsets: Ints) -> Floats:
+def octagon_area(x: Floats | Ints, y: Floats | Ints, offsets: Ints) -> Floats:
     """Area of each group's tightest octagon with sides at multiples of 45 degrees.
 
     Args:
-        x: float64 (offsets[-1],).
-        y: float64 (offsets[-1],).
+        x: float64 or int64 (offsets[-1],).
+        y: float64 or int64 (offsets[-1],).
         offsets: int64 (B + 1,).
 
     Returns:
-        float64 (B,), 0 for groups of one point.
+        float64 (B,), in the coordinates' unit squared; 0 for groups of one point.
     """
-    plus, minus = x + y, x - y
-    low = [segment_reduce(np.minimum, values, offsets, 0.0) for values in (x, y, plus, minus)]
-    high = [segment_reduce(np.maximum, values, offsets, 0.0) for values in (x, y, plus, minus)]
+    along = (x, y, x + y, x - y)
+    low = [segment_reduce(np.minimum, values, offsets, 0) for values in along]
+    high = [segment_reduce(np.maximum, values, offsets, 0) for values in along]
     cuts = (
         low[2] - (low[0] + low[1]),  # corner (x0, y0)
         (high[0] + high[1]) - high[2],  # corner (x1, y1)
@@ -160,7 +173,7 @@ def octagon_area(x: Floats, y: Floats, offsets: Ints) -> Floats:
         low[3] - (low[0] - high[1]),  # corner (x0, y1)
     )
     area = (high[0] - low[0]) * (high[1] - low[1]) - sum(cut * cut for cut in cuts) / 2
-    return np.maximum(area, 0.0)
+    return np.maximum(area.astype(np.float64), 0.0)
 
 
 @dataclass(frozen=True)
@@ -221,34 +234,40 @@ def _count_inside(x: Floats, y: Floats, offsets: Ints) -> Floats:
     return segment_reduce(np.add, inside.astype(np.float64), offsets, 0.0)
 
 
-def _extents(x: Floats, y: Floats, offsets: Ints, config: BoxConfig) -> Floats:
+def _to_grid(x: Floats, y: Floats) -> Ints:
+    """Coordinates in units of 2^-24 of the image, rounded, int64 (2, len(x))."""
+    grid = np.stack([x, y])
+    grid *= _GRID
+    return np.rint(grid, out=grid).astype(np.int64)
+
+
+def _extents(grid: Ints, offsets: Ints, config: BoxConfig) -> Floats:
     """Box of each non-empty group, (B, 4), inside the image; short sides grow round their centre."""
     tight = config.rule == "tight"
     percentile, margin = (0.0, 0.0) if tight else (config.percentile, config.margin)
-    low, high = _percentiles(np.stack([x, y]), offsets, percentile)
+    low, high = _percentiles(grid, offsets, percentile)
     low, high = np.clip(low - margin, 0, 1), np.clip(high + margin, 0, 1)
-    half = np.maximum(high - low, config.min_side) / 2
+    least = max(config.min_side, _LEAST_SIDE)
+    half = np.maximum(high - low, least) / 2
     centre = np.clip((low + high) / 2, half, 1 - half)
-    short = high - low < config.min_side
+    short = high - low < least
     low, high = np.where(short, centre - half, low), np.where(short, centre + half, high)
     return np.concatenate([low, high]).T
 
 
-def _percentiles(values: Floats, offsets: Ints, percentile: float) -> tuple[Floats, Floats]:
+def _percentiles(grid: Ints, offsets: Ints, percentile: float) -> tuple[Floats, Floats]:
     """Percentiles of each non-empty group along both axes, interpolated linearly.
 
     Args:
-        values: float64 (2, offsets[-1]), x and y.
+        grid: int64 (2, offsets[-1]), x and y on the grid.
         offsets: int64 (B + 1,).
         percentile: In percent, from either end.
 
     Returns:
-        Lower and upper percentile, each float64 (2, B).
+        Lower and upper percentile, each float64 (2, B), as fractions of the image.
     """
-    values += _ORIGIN + 0.5 / _GRID
-    values *= _GRID
-    keys = values.astype(np.int64)
-    keys |= np.repeat(np.arange(len(offsets) - 1) << _KEY_BITS, np.diff(offsets))
+    group = np.arange(len(offsets) - 1) << _KEY_BITS
+    keys = grid + np.repeat(group + _ORIGIN * _GRID, np.diff(offsets))
     keys.sort(axis=1)
     last = np.diff(offsets) - 1
     ends = []

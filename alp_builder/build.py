@@ -160,7 +160,7 @@ class _Build:
         return self.folder / META_FOLDER / WORK
 
     def run(self, sources: list[NarrativeSource]) -> BuildSummary:
-        plan, paths = self._plan(sources)
+        plan, paths, states = self._plan(sources)
         done = self._finished(plan)
         if done is not None:
             return done
@@ -168,6 +168,7 @@ class _Build:
         todo = [chunk for chunk in plan.chunks if not self._chunk_path(chunk.number).exists()]
         before = self._counts(plan, todo)
         self._map(plan, paths, todo, before["narratives"])
+        self._check_unchanged(plan, paths, states)
         counts, rejected = self._collect(plan)
         shards = self._merge(plan, counts)
         self._publish(plan, shards, counts, rejected)
@@ -181,8 +182,10 @@ class _Build:
             notes=notes,
         )
 
-    def _plan(self, sources: list[NarrativeSource]) -> tuple[Plan, list[Path]]:
-        """Step 1. Returns the plan and the plain local file of each input."""
+    def _plan(
+        self, sources: list[NarrativeSource]
+    ) -> tuple[Plan, list[Path], list[tuple[int, int]]]:
+        """Step 1. Returns the plan, and of each input the plain local file and its state before the scan."""
         if not sources:
             raise UsageError("no input: name files, folders, globs or URLs of narratives")
         for leftover in (self.folder / META_FOLDER).glob(f"{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}"):
@@ -190,9 +193,11 @@ class _Build:
         inputs: list[ScannedInput] = []
         chunks: list[Chunk] = []
         paths: list[Path] = []
+        states: list[tuple[int, int]] = []
         with self._bar(None, "hashing", "B") as bar:
             for index, source in enumerate(sources):
                 path = localise(source, self.work / "inputs", self.config.input.max_inflation)
+                states.append(_state(path, source.location))
                 scanned, cut = scan(
                     path, source, index, len(chunks), self.config.shards.chunk_bytes, bar.update
                 )
@@ -204,7 +209,7 @@ class _Build:
                 copy.unlink()
         found = versions(self.config.phrases.spacy_model)
         parts = fingerprint(inputs, self.config, found)
-        return Plan(fingerprint=parts, inputs=inputs, chunks=chunks), paths
+        return Plan(fingerprint=parts, inputs=inputs, chunks=chunks), paths, states
 
     def _finished(self, plan: Plan) -> BuildSummary | None:
         """The summary of the data set that is there, if this very build has made it."""
@@ -253,7 +258,8 @@ class _Build:
             )
         if old != plan.fingerprint:
             for stale in ("chunks", "shards"):
-                shutil.rmtree(self.work / stale, ignore_errors=True)
+                if (self.work / stale).exists():
+                    shutil.rmtree(self.work / stale)
             write_atomic(path, msgspec.json.encode(plan))
         return notes
 
@@ -270,15 +276,19 @@ class _Build:
         ]
         total = sum(chunk.end - chunk.start for chunk in plan.chunks)
         narratives = before
-        states = [_state(*pair) for pair in zip(paths, plan.inputs, strict=True)]
         with self._bar(total, "building", "B") as bar:
             bar.update(total - sum(chunk.end - chunk.start for chunk in todo))
             for task, made in self.executor(tasks, self.config, self.workers):
                 narratives += made
                 bar.set_postfix_str(f"{narratives} narratives", refresh=False)
                 bar.update(task.chunk.end - task.chunk.start)
+
+    def _check_unchanged(
+        self, plan: Plan, paths: list[Path], states: list[tuple[int, int]]
+    ) -> None:
+        """Makes sure that what was read is what was hashed."""
         for path, scanned, state in zip(paths, plan.inputs, states, strict=True):
-            if _state(path, scanned) != state:
+            if _state(path, scanned.location) != state:
                 (self.work / "plan.json").unlink()  # what was read of it is of no use
                 raise BadDataError(f"{scanned.location}: changed while it was read; run again")
 
@@ -407,7 +417,7 @@ class _Build:
         )
 
 
-def _state(path: Path, scanned: ScannedInput) -> tuple[int, int]:
+def _state(path: Path, location: str) -> tuple[int, int]:
     """Size and time of an input, to notice that it is written to.
 
     Raises:
@@ -416,9 +426,7 @@ def _state(path: Path, scanned: ScannedInput) -> tuple[int, int]:
     try:
         stat = path.stat()
     except OSError as error:
-        raise BadDataError(
-            f"{scanned.location}: cannot be read any more ({error.strerror})"
-        ) from error
+        raise BadDataError(f"{location}: cannot be read any more ({error.strerror})") from error
     return stat.st_size, stat.st_mtime_ns
 
 

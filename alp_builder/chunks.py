@@ -75,13 +75,14 @@ def build_chunk(task: ChunkTask, extractor: AlpExtractor, config: BuildConfig) -
         )
     except OSError as error:
         raise BadDataError(f"{task.name}: cannot be read any more ({error.strerror})") from error
-    rows, counts = extractor.extract(read.batch)
+    found = extractor.extract(read.batch)
+    rows, counts = found.rows, found.counts
     counts.update(read.counts)
     narratives = sum(read.counts[name] for name in read.counts if name != "lines")
     counts["narratives"] = narratives
     hashes = image_hashes(rows["dataset_id"].to_pylist(), rows["image_id"].to_pylist())
     order = np.argsort(hashes, kind="stable")
-    source = (chunk.number << _NARRATIVE_BITS) + _narrative_of(rows)
+    source = (chunk.number << _NARRATIVE_BITS) + found.narrative
     rows = rows.append_column(IMAGE_HASH, pa.array(hashes)).append_column(SOURCE, pa.array(source))
     header = ChunkHeader(counts=dict(counts), rejected=read.rejected)
     rows = rows.take(pa.array(order)).replace_schema_metadata(
@@ -90,20 +91,6 @@ def build_chunk(task: ChunkTask, extractor: AlpExtractor, config: BuildConfig) -
     with atomic_file(Path(task.output)) as stream, pa.ipc.new_file(stream, rows.schema) as writer:
         writer.write_table(rows)
     return narratives
-
-
-def _narrative_of(rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """A number for each run of rows of one narrative, int64 of the table's length.
-
-    Two copies of a narrative in a row count as two: their phrases start again.
-    """
-    ids = rows["narrative_id"].combine_chunks().dictionary_encode().indices.to_numpy()
-    phrase, component = rows["phrase_index"].to_numpy(), rows["component_index"].to_numpy()
-    new = np.zeros(len(ids), np.int64)
-    if len(ids) > 1:
-        back = (np.diff(phrase) < 0) | ((np.diff(phrase) == 0) & (np.diff(component) <= 0))
-        new[1:] = (np.diff(ids) != 0) | back
-    return np.cumsum(new)
 
 
 def read_header(path: Path) -> ChunkHeader:

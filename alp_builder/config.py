@@ -125,7 +125,8 @@ class BoxConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         percentile: Share of the points cut off at either end of each axis, in percent.
         margin: Width added on every side, in image sizes: people scribble within the outline of a thing,
             seldom along it, so the points end short of its border.
-        min_side: Shortest side of a box, in image sizes; a shorter one grows round its centre.
+        min_side: Shortest side of a box, in image sizes; a shorter one grows round its centre. With 0 a
+            box still has an area: its sides are at least 2**-20.
         min_points: Fewest points of a component.
         plural_components: Most ALPs of a plural phrase.
         plural_min_time: Shortest time, in seconds, a further component of a plural phrase lasts.
@@ -147,13 +148,14 @@ class ShardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     Attributes:
         chunk_bytes: Bytes of input to a unit of work; what is lost when a build is interrupted.
-        rows_per_shard: About how many ALPs a shard holds. Images are never split between shards.
+        rows_per_shard: About how many ALPs a shard holds; a shard is sorted in memory, some 1.5 kB an ALP.
+            Images are never split between shards.
         row_group_rows: ALPs to a row group, the unit of a random read.
         compression_level: Level of zstd.
     """
 
     chunk_bytes: Count = 4 * 2**20
-    rows_per_shard: Count = 200_000
+    rows_per_shard: Count = 65_536
     row_group_rows: Count = 65_536
     compression_level: Annotated[int, Meta(ge=1, le=22)] = 3
 

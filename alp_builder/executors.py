@@ -20,7 +20,7 @@ from typing import Protocol
 
 from alp_builder.chunks import ChunkTask, build_chunk
 from alp_builder.config import BuildConfig
-from alp_builder.errors import BadDataError
+from alp_builder.errors import AlpError, BadDataError
 from alp_builder.extraction import AlpExtractor
 
 _AHEAD = 2  # tasks queued for each worker; more would only pile up
@@ -51,7 +51,9 @@ def run_local(
     """Runs tasks here where one worker suffices, else in processes of this machine.
 
     Raises:
-        BadDataError: If a worker dies, as it does when the system runs out of memory.
+        UsageError: If the configured model is not installed or of no use.
+        BadDataError: If an input can no longer be read, or a worker dies, as it does when the system
+            runs out of memory.
     """
     workers = min(workers, len(tasks))
     if workers <= 1:
@@ -100,14 +102,20 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_worker: tuple[AlpExtractor, BuildConfig] | None = None
+_worker: tuple[AlpExtractor, BuildConfig] | AlpError | None = None
 
 
 def _start_worker(config: BuildConfig, parent: Connection) -> None:
-    """Loads the model once for each process, and ties the process's life to its parent's."""
+    """Loads the model once for each process, and ties the process's life to its parent's.
+
+    What is wrong with the model is kept for the first task to raise.
+    """
     global _worker  # noqa: PLW0603  the one way to hand a pool's tasks something costly to load
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-    _worker = AlpExtractor(config), config
+    try:
+        _worker = AlpExtractor(config), config
+    except AlpError as error:  # raised here it would only break the pool: the first task raises it
+        _worker = error
 
 
 def _follow(parent: Connection) -> None:
@@ -118,4 +126,6 @@ def _follow(parent: Connection) -> None:
 
 def _work(task: ChunkTask) -> int:
     assert _worker is not None
+    if isinstance(_worker, AlpError):
+        raise _worker
     return build_chunk(task, *_worker)

@@ -2,7 +2,7 @@
 
 The steps are those of `alignment`, `phrases`, `windows`, `pointer`, `boxes` and `quality`, in this order.
 Every phrase is accounted for: it becomes at least one ALP or is counted under the reason why not, so that
-`phrases == phrases_with_alps + sum of dropped`.
+`phrases == phrases_with_alps + the sum of dropped.*`.
 """
 
 from __future__ import annotations
@@ -56,6 +56,21 @@ class PhraseTable:
         return PhraseTable(self.narrative[chosen], self.index[chosen], phrases)
 
 
+@dataclass(frozen=True)
+class Extraction:
+    """The ALPs of a batch.
+
+    Attributes:
+        rows: Table of `arrow_schema`, in the order of narratives, phrases and components; R rows.
+        narrative: int64 (R,), the narrative each row came from.
+        counts: `alps`; `phrases`, `phrases_with_alps` and `dropped.REASON`, in phrases.
+    """
+
+    rows: pa.Table
+    narrative: Ints
+    counts: Counter[str]
+
+
 class AlpExtractor:
     """Turns batches of narratives into ALPs.
 
@@ -74,36 +89,19 @@ class AlpExtractor:
         self.config = config
         self.phrases = phrases or PhraseExtractor(config.phrases)
 
-    def extract(self, batch: NarrativeBatch) -> tuple[pa.Table, Counter[str]]:
-        """The ALPs of a batch.
-
-        Args:
-            batch: Any number of narratives.
-
-        Returns:
-            A table of `arrow_schema`, in the order of narratives, phrases and components; and counts:
-            `phrases`, `alps`, and `dropped.REASON` in phrases.
-        """
+    def extract(self, batch: NarrativeBatch) -> Extraction:
+        """The ALPs of a batch of any number of narratives."""
         return self.locate(batch, list(self.phrases.extract(batch.captions)))
 
-    def locate(
-        self, batch: NarrativeBatch, phrases: Sequence[list[Phrase]]
-    ) -> tuple[pa.Table, Counter[str]]:
-        """The second half of `extract`: from phrases at hand to rows.
-
-        Args:
-            batch: N narratives.
-            phrases: The phrases of each of them.
-
-        Returns:
-            As `extract`.
-        """
+    def locate(self, batch: NarrativeBatch, phrases: Sequence[list[Phrase]]) -> Extraction:
+        """The second half of `extract`: from the phrases of each of N narratives to rows."""
         located = locate_boxes(batch, phrases, self.config)
         counts = located.counts
         keep = self._filter(located.boxes, located.score, len(located.table.phrases), counts)
-        rows = _rows(batch, located, keep, self.config)
+        kept = np.flatnonzero(keep)
+        rows = _rows(batch, located, kept, self.config)
         counts["alps"] += rows.num_rows
-        return rows, counts
+        return Extraction(rows, located.table.narrative[located.boxes.window[kept]], counts)
 
     def _filter(self, boxes: Boxes, score: Floats, phrases: int, counts: Counter[str]) -> Bools:
         """Which boxes stay, (B,); counts each phrase left without any under its main box's reason."""
@@ -112,6 +110,7 @@ class AlpExtractor:
         for flags in reasons.values():
             keep &= ~flags
         alive = np.bincount(boxes.window[keep], minlength=phrases) > 0
+        counts["phrases_with_alps"] += int(alive.sum())
         seen = np.bincount(boxes.window, minlength=phrases) > 0
         counts[DROPPED + "no_points"] += int((~seen).sum())
         for name, flags in reasons.items():
@@ -189,10 +188,9 @@ def _things(phrases: Sequence[list[Phrase]], counts: Counter[str]) -> PhraseTabl
     return PhraseTable(np.array(narratives, np.int64), np.array(indices, np.int64), kept)
 
 
-def _rows(batch: NarrativeBatch, located: Located, keep: Bools, config: BuildConfig) -> pa.Table:
+def _rows(batch: NarrativeBatch, located: Located, kept: Ints, config: BuildConfig) -> pa.Table:
     """Arrow rows of the boxes that stay, in the order of narratives, phrases and components."""
     table, boxes, score = located.table, located.boxes, located.score
-    kept = np.flatnonzero(keep)
     window = boxes.window[kept]
     rank = boxes.rank[kept]
     narrative = table.narrative[window]

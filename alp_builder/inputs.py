@@ -28,7 +28,12 @@ import pyarrow as pa
 from alp_builder.errors import BadDataError, UsageError
 from alp_builder.files import atomic_file
 
-PLAIN_SUFFIXES = (".jsonl", ".ndjson", ".json")
+PLAIN_SUFFIXES = (".jsonl", ".ndjson")
+"""Endings of the files of a folder that are taken; `.json` is left out, as data sets keep annotations in it."""
+
+TRUTH_SUFFIX = ".truth.jsonl"
+"""Ending of the file that `alps simulate narratives` writes beside its narratives: no narratives either."""
+
 PACKED_SUFFIXES = (".gz", ".zst")
 SPLITS = ("train", "val", "test")
 
@@ -149,7 +154,8 @@ def _holds_narratives(file: Path, folder: Path) -> bool:
     parts = file.relative_to(folder).parts
     hidden = any(part.startswith(".") for part in parts)
     private = any(part.startswith("_") for part in parts[:-1])
-    return file.is_file() and not hidden and not private and name.endswith(PLAIN_SUFFIXES)
+    fitting = name.endswith(PLAIN_SUFFIXES) and not name.endswith(TRUTH_SUFFIX)
+    return file.is_file() and not hidden and not private and fitting
 
 
 def localise(source: NarrativeSource, folder: Path, max_inflation: int) -> Path:

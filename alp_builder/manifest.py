@@ -8,6 +8,7 @@ file beside the shards would make `pd.read_parquet(folder)` fail.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -43,7 +44,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         schema_version: Version of the columns.
         groups: Column groups the shards carry.
         fingerprint: Hash of inputs, configuration and versions; equal fingerprints, equal bytes.
-        config: Every field of the configuration.
+        config: Every field of the configuration that decides what is written, see `deciding_config`.
         versions: Of the program and of what decides its output.
         inputs: The inputs, in order.
         shards: The shards, by split and index.
@@ -101,12 +102,27 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def versions(spacy_model: str) -> dict[str, str]:
-    """Versions of the program and of the packages that decide what a build writes."""
+    """Versions of the program and of the packages that decide what a build writes.
+
+    `code` is a hash of the builder's own modules: a clone that is updated keeps its version number, yet may
+    build other boxes.
+    """
     names = ("alp-toolkit", "spacy", "numpy", "pyarrow")
     found = {name: _version(name) for name in names}
     found[spacy_model] = _version(spacy_model)
     found["schema"] = str(SCHEMA_VERSION)
+    found["code"] = _code_hash()
     return found
+
+
+@functools.cache
+def _code_hash() -> str:
+    """SHA-256 over the modules of the builder, without its commands, audits and simulations."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(f"{path.name}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _version(name: str) -> str:

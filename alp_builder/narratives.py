@@ -43,6 +43,7 @@ class NarrativeBatch:
         image_ids: N names of images.
         annotator_ids: int64 (N,).
         captions: N captions.
+        actors: N names of the actor a video narrative follows, else empty.
         utterances: U texts.
         utterance_offsets: int64 (N + 1,).
         utterance_start: int64 (U,), microseconds.
@@ -59,6 +60,7 @@ class NarrativeBatch:
     image_ids: list[str]
     annotator_ids: Ints
     captions: list[str]
+    actors: list[str]
     utterances: list[str]
     utterance_offsets: Ints
     utterance_start: Ints
@@ -87,6 +89,7 @@ class NarrativeBatch:
             image_ids=[record.image_id for record in records],
             annotator_ids=np.array([record.annotator_id for record in records], np.int64),
             captions=[record.caption for record in records],
+            actors=[record.actor for record in records],
             utterances=[word.utterance for word in flat_words],
             utterance_offsets=offsets_of([len(group) for group in words]),
             utterance_start=_microseconds([word.start_time for word in flat_words]),
@@ -99,11 +102,20 @@ class NarrativeBatch:
         )
 
     def narrative_ids(self) -> list[str]:
-        """N stable ids: 16 hexadecimal digits of a hash of data set, image, annotator and caption."""
-        annotators = self.annotator_ids.tolist()
-        keys = zip(self.dataset_ids, self.image_ids, annotators, self.captions, strict=True)
+        """N stable ids: 16 hexadecimal digits of a hash.
+
+        It covers data set, image, annotator and caption, and the actor where there is one.
+        """
+        keys = zip(
+            self.dataset_ids,
+            self.image_ids,
+            map(str, self.annotator_ids.tolist()),
+            self.captions,
+            self.actors,
+            strict=True,
+        )
         return [
-            hashlib.blake2b("\0".join(map(str, key)).encode(), digest_size=8).hexdigest()
+            hashlib.blake2b("\0".join(key).removesuffix("\0").encode(), digest_size=8).hexdigest()
             for key in keys
         ]
 

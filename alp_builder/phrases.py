@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from alp_builder import lexicon
 from alp_builder.config import PhraseConfig
 from alp_builder.errors import UsageError
+from alp_builder.ruler import RememberingRuler
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -74,8 +75,10 @@ class PhraseExtractor:
         self.config = config
         self.nlp = load_pipeline(config.spacy_model)
         self._lemmatizer = self.nlp.get_pipe("lemmatizer")
+        self._ruler = RememberingRuler(self.nlp.get_pipe("attribute_ruler"))
         # Only heads need a lemma: running the component over every token would cost 10 % more time.
         self.nlp.disable_pipe("lemmatizer")
+        self.nlp.disable_pipe("attribute_ruler")
         self._lemmas: dict[tuple[str, str], str] = {}
 
     def extract(self, captions: Iterable[str]) -> Iterator[list[Phrase]]:
@@ -85,7 +88,7 @@ class PhraseExtractor:
             captions: Any number of captions.
         """
         for doc in self.nlp.pipe(captions, batch_size=self.config.spacy_batch_size):
-            yield self._phrases(doc)
+            yield self._phrases(self._ruler(doc))
 
     def _phrases(self, doc: Doc) -> list[Phrase]:
         chunks = [chunk for chunk in doc.noun_chunks if chunk.root.pos_ in _KEPT_POS]

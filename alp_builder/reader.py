@@ -81,7 +81,7 @@ class AlpDataset:
         """Reads rows into memory.
 
         Args:
-            columns: Which columns; default all, and `split` where no split is chosen.
+            columns: Which columns; default all, and `split`, the name of the row's split.
             filters: As `pyarrow.parquet.read_table` takes them, or a dataset expression.
             split: Which split; default all.
 

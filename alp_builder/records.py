@@ -40,7 +40,8 @@ class Utterance(msgspec.Struct, gc=False):
 class NarrativeRecord(msgspec.Struct, gc=False):
     """A line of a Localized Narratives file. Fields it does not name are ignored.
 
-    `timed_caption` and `traces` are optional because published records exist without them.
+    `timed_caption` and `traces` are optional because published records exist without them. `actor` is whom
+    a video narrative follows: one person may say the same of two actors of a video.
     """
 
     dataset_id: Identifier
@@ -49,6 +50,7 @@ class NarrativeRecord(msgspec.Struct, gc=False):
     caption: str
     timed_caption: list[Utterance] | None = None
     traces: list[list[TracePoint]] | None = None
+    actor: Identifier = msgspec.field(default="", name="_actor")
 
 
 class RejectedRecord(msgspec.Struct, frozen=True, kw_only=True):

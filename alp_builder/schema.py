@@ -60,7 +60,11 @@ _POINTS = pa.list_(pa.field("element", pa.float32(), nullable=False))
 
 COLUMNS: tuple[Column, ...] = (
     Column("alp_id", pa.string(), "Stable id: narrative id, phrase index and component index."),
-    Column("narrative_id", pa.string(), "Hash of data set, image, annotator and caption."),
+    Column(
+        "narrative_id",
+        pa.string(),
+        "Hash of data set, image, annotator and caption (and a video's actor).",
+    ),
     Column("dataset_id", pa.string(), "Data set of the image, as the narrative names it."),
     Column("image_id", pa.string(), "Image the narrative describes, as the narrative names it."),
     Column("annotator_id", pa.int64(), "Who spoke, as the narrative numbers them."),

@@ -103,11 +103,10 @@ def merge_rows(pieces: list[pa.Table], schema: pa.Schema) -> tuple[pa.Table, int
     np.minimum.at(first, code, source)
     extra = source != first[code]
     duplicates = len(np.unique(np.stack([code[extra], source[extra]]), axis=1).T)
-    if extra.any():
-        table = table.filter(pa.array(~extra))
-    order = pc.sort_indices(table, sort_keys=[(key, "ascending") for key in SORT_KEYS])
-    rows = table.select(schema.names).take(order).combine_chunks()
-    return rows.cast(schema), int(extra.sum()), duplicates
+    order = pc.sort_indices(table, sort_keys=[(key, "ascending") for key in SORT_KEYS]).to_numpy()
+    order = pa.array(order[~extra[order]])
+    columns = [table[name].take(order).combine_chunks() for name in schema.names]  # one at a time
+    return pa.Table.from_arrays(columns, schema=schema), int(extra.sum()), duplicates
 
 
 def write_shard(

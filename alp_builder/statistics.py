@@ -15,7 +15,7 @@ from alp_builder.reader import AlpDataset
 BAR_BINS = 20
 """Bins of a column's histogram."""
 
-_SAMPLE = 2_000_000  # values of a column kept for its quantiles; more add nothing that shows
+_SAMPLE = 2_000_000  # most values of a column kept for its quantiles; more add nothing that shows
 
 
 @dataclass
@@ -82,7 +82,8 @@ def collect(dataset: AlpDataset, top: int = 20) -> Statistics:
     images = narratives = 0
     samples: dict[str, list[npt.NDArray[np.float64]]] = {}
     schema: pa.Schema | None = None
-    share = min(1.0, _SAMPLE / max(dataset.num_rows, 1))
+    # Every so many rows: the first ones of a shard would be those of its first data set and images.
+    chosen = slice(None, None, -(-dataset.num_rows // _SAMPLE) or 1)
     for shard, table in zip(dataset.manifest.shards, dataset.shards(), strict=True):
         schema = table.schema
         nouns.update(_counts(table["head_lemma"]))
@@ -91,7 +92,6 @@ def collect(dataset: AlpDataset, top: int = 20) -> Statistics:
         # An image lies in one shard of a split, and so does a narrative.
         images += table.group_by(["dataset_id", "image_id"]).aggregate([]).num_rows
         narratives += pc.count_distinct(table["narrative_id"]).as_py()
-        chosen = slice(0, max(1, round(table.num_rows * share)))
         for field in table.schema:
             if pa.types.is_floating(field.type) or pa.types.is_integer(field.type):
                 samples.setdefault(field.name, []).append(table[field.name].to_numpy()[chosen])

@@ -197,6 +197,11 @@ def _check_counts(manifest: Manifest) -> None:
             counts["alps_written"],
         ),
     ]
+    if "phrases_with_alps" in counts:  # data sets of before it was counted lack it
+        with_alps = counts["phrases_with_alps"]
+        claims.append(
+            ("phrases = with ALPs + dropped", counts["phrases"], with_alps + total("dropped."))
+        )
     if counts["lines"] < set_aside:
         raise BadDataError("manifest: more records set aside than lines read")
     for claim, left, right in claims:

@@ -42,7 +42,7 @@ class _Word(msgspec.Struct, gc=False):
 
 
 class _Actor(msgspec.Struct, gc=False):
-    actor_name: str
+    actor_name: Identifier
     recording_start_time_ms_since_epoch: Int64
     caption: str
     traces: list[list[_Point]]
@@ -68,6 +68,7 @@ def parse(data: bytes) -> list[NarrativeRecord]:
 
     Returns:
         The narratives; `image_id` is `VIDEO/KEYFRAME`, `dataset_id` is `vidln_` and the data set's name.
+        An actor without any trace gives one narrative of the video, without traces, to be counted.
 
     Raises:
         RecordError: If a point names a key frame that the video does not have.
@@ -97,6 +98,9 @@ def _by_keyframe(video: _Video, actor: _Actor) -> list[NarrativeRecord]:
         Utterance(word.referenced_word, word.start_ms / 1000, word.end_ms / 1000)
         for word in actor.time_alignment
     ]
+    if not traces:  # told of as other narratives without trace are
+        return [NarrativeRecord(f"vidln_{video.dataset_id}", video.video_id, video.annotator_id,
+                                actor.caption, words, actor=actor.actor_name)]  # fmt: skip
     return [
         NarrativeRecord(
             dataset_id=f"vidln_{video.dataset_id}",
@@ -105,6 +109,7 @@ def _by_keyframe(video: _Video, actor: _Actor) -> list[NarrativeRecord]:
             caption=actor.caption,
             timed_caption=words,
             traces=traces[keyframe],
+            actor=actor.actor_name,
         )
         for keyframe in sorted(traces)
     ]

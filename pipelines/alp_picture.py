@@ -52,7 +52,7 @@ def draw(record: NarrativeRecord, images: Path) -> bytes:
     pen = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(FONT_SIZE)
     _draw_trace(pen, record)
-    table, _ = AlpExtractor(BuildConfig()).extract(NarrativeBatch.from_records([record]))
+    table = AlpExtractor(BuildConfig()).extract(NarrativeBatch.from_records([record])).rows
     for number, row in enumerate(table.to_pylist()):
         color = _hue(number / max(table.num_rows, 1))
         box = [row[name] * SIDE for name in ("x0", "y0", "x1", "y1")]

@@ -79,7 +79,7 @@ class Sample:
 
     def rows(self, config: BuildConfig, extractor: PhraseExtractor) -> pa.Table:
         """The ALPs of the sample under a configuration; its phrases stay as they are."""
-        return AlpExtractor(config, extractor).locate(self.batch, self.phrases)[0]
+        return AlpExtractor(config, extractor).locate(self.batch, self.phrases).rows
 
 
 def read_batch(path: Path, config: InputConfig) -> NarrativeBatch:

@@ -28,6 +28,15 @@ alps build coco_val_localized_narratives.jsonl --split val --out data/alps/coco 
 """
 
 _REASONS = {
+    "not_json": "no JSON; expected one record a line",
+    "not_utf8": "no UTF-8 text",
+    "missing_field": "lack a field of Localized Narratives",
+    "wrong_type": "hold a value of a wrong type",
+    "too_large": "larger than the limits of the configuration's section input",
+    "negative_time": "hold a time before 0 s",
+    "unsorted_times": "their times step back",
+    "time_out_of_range": "hold a time later than input.max_time",
+    "not_normalised": "points far outside the image; expected fractions of its sides, not pixels",
     "no_traces": "have no trace",
     "empty_caption": "have an empty caption",
     "no_timed_words": "have no timed words",
@@ -53,7 +62,9 @@ def add_parser(verbs: Verbs) -> None:
     parser.add_argument(
         "--workers",
         type=int,
-        default=os.cpu_count() or 1,
+        default=len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         metavar="N",
         help="processes (all cores)",
     )
@@ -99,7 +110,10 @@ def run(args: argparse.Namespace) -> int:
         say(summary_lines(summary))
     if summary.bad_fraction > args.max_bad_fraction:
         share = percent(summary.bad_fraction, 1)
-        say([f"too many bad records: {share} set aside, --max-bad-fraction allows less"])
+        message = (
+            f"alps build: too many bad records: {share} set aside, --max-bad-fraction allows less"
+        )
+        sys.stderr.write(message + "\n")
         return 1
     return 0
 
@@ -131,6 +145,8 @@ def summary_lines(summary: BuildSummary) -> list[str]:
     counts = summary.counts
     bad = sum(summary.rejected.values())
     lines = [f"note: {note}" for note in summary.notes]
+    if not counts["lines"]:
+        lines.append("note: the inputs are empty: there is no record in them")
     if summary.already_built:
         lines.append("nothing to do: the data set is there, built from the same inputs and choices")
     lines.append("")
@@ -138,7 +154,8 @@ def summary_lines(summary: BuildSummary) -> list[str]:
     lacking = ("no_traces", "empty_caption", "no_timed_words")
     lines += [f"  {counts[name]:>10,}  {_REASONS[name]}" for name in lacking if counts.get(name)]
     lines.append(f"records set aside  {bad:>10,}")
-    lines += [f"  {number:>10,}  {reason}" for reason, number in sorted(summary.rejected.items())]
+    for reason, number in sorted(summary.rejected.items()):
+        lines.append(f"  {number:>10,}  {reason}: {_REASONS.get(reason, reason)}")
     lines.append(f"phrases found      {counts['phrases']:>10,}")
     dropped = {name: n for name, n in counts.items() if name.startswith(DROPPED) and n}
     lines.append(f"  dropped          {sum(dropped.values()):>10,}")
@@ -146,6 +163,8 @@ def summary_lines(summary: BuildSummary) -> list[str]:
         reason = name.removeprefix(DROPPED)
         words = _REASONS.get(name, _REASONS.get(reason, reason))
         lines.append(f"  {number:>10,}  {reason}: {words}")
+    if "phrases_with_alps" in counts:
+        lines.append(f"  gave ALPs        {counts['phrases_with_alps']:>10,}")
     lines.append(f"ALPs written       {counts['alps_written']:>10,}")
     if counts.get("duplicate_alps"):
         narratives = counts["duplicate_narratives"]

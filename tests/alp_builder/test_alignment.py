@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alp_builder.alignment import align_tokens, align_utterances
+from alp_builder.alignment import _letters, align_tokens, align_utterances
 from alp_builder.narratives import NarrativeBatch
 from alp_builder.records import NarrativeRecord, Utterance
 
@@ -41,6 +41,7 @@ CASES: list[tuple[str, str, list[str], list[str | None]]] = [
     ),
     ("unicode", "Ein Käfer, naïve", ["ein", "KÄFER", "naïve"], ["Ein", "Käfer", "naïve"]),
     ("dotted capital", "İstanbul is big", ["İstanbul", "is", "big"], ["İstanbul", "is", "big"]),
+    ("final sigma", "A ΟΔΟΣ, b", ["a", "ΟΔΟΣ", "b"], ["A", "ΟΔΟΣ", "b"]),
     ("emoji", "a 🐶 dog", ["a", "dog"], ["a", "dog"]),
     ("missing word", "a big dog runs", ["a", "dog", "runs"], ["a", "dog", "runs"]),
     ("extra word", "a dog runs", ["a", "uh", "dog", "runs"], ["a", None, "dog", "runs"]),
@@ -58,6 +59,11 @@ CASES: list[tuple[str, str, list[str], list[str | None]]] = [
 )
 def test_alignment(caption: str, words: list[str], expected: list[str | None]) -> None:
     assert align(caption, words) == expected
+
+
+def test_letters_do_not_depend_on_the_texts_beside() -> None:
+    alone, beside = _letters(["ΣΑΣ"]), _letters(["ΣΑΣ", "abc"])
+    assert alone.text(0, 3) == beside.text(0, 3) == "\u03c3\u03b1\u03c3"
 
 
 def test_repeated_words_align_with_the_right_one() -> None:

@@ -192,6 +192,7 @@ class TestRows:
         dropped = sum(number for name, number in counts.items() if name.startswith("dropped."))
         keys = read_alps(built, ["narrative_id", "phrase_index"])
         with_alps = keys.group_by(["narrative_id", "phrase_index"]).aggregate([]).num_rows
+        assert counts["phrases_with_alps"] == with_alps
         assert counts["phrases"] == dropped + with_alps
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from alp_builder import build as build_module
 from alp_builder.chunks import ChunkTask
 from alp_builder.config import BuildConfig
 from alp_builder.errors import BadDataError, UsageError
@@ -201,6 +202,20 @@ class TestCannot:
         build_here(file, tmp_path / "out", *SMALL_SHARDS)
         build_here(file, tmp_path / "fresh", *SMALL_SHARDS)
         assert tree_bytes(tmp_path / "out") == tree_bytes(tmp_path / "fresh")
+
+    def test_the_input_changes_right_after_it_was_hashed(
+        self, tmp_path: Path, build_here: Builder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = write_narratives(tmp_path / "x.jsonl", simulated_records(5))
+        real = build_module.versions
+
+        def versions(model: str) -> dict[str, str]:  # asked for between the plan and the work
+            write_narratives(file, simulated_records(5, seed=3))
+            return real(model)
+
+        monkeypatch.setattr(build_module, "versions", versions)
+        with pytest.raises(BadDataError, match=r"x\.jsonl: changed while it was read"):
+            build_here(file, tmp_path / "out")
 
     def test_a_data_set_inside_its_input_folder_is_not_read(
         self, tmp_path: Path, build_here: Builder

@@ -59,12 +59,16 @@ def test_nothing_to_do_loads_nothing() -> None:
     assert list(run_local([], missing, 4)) == []
 
 
-def test_a_missing_model_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_missing_model_is_one_line(
+    workers: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     chunk = Chunk(number=0, source=0, start=0, end=1, first_line=1)
     task = ChunkTask(chunk=chunk, path="x", name="x", output=str(tmp_path / "o"))
     missing = load_config(None, ["phrases.spacy_model=no_such_model"])
     with pytest.raises(UsageError, match="'no_such_model' is not installed"):
-        list(run_local([task], missing, 1))
+        list(run_local([task] * workers, missing, workers))
+    assert capfd.readouterr().err == ""  # no traceback from a worker either
 
 
 @pytest.mark.parametrize("workers", [pytest.param(2, marks=pytest.mark.faults), 3])

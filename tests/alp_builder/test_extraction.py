@@ -12,6 +12,7 @@ from alp_builder.narratives import NarrativeBatch
 from alp_builder.phrases import Phrase
 from alp_builder.records import NarrativeRecord, TracePoint, Utterance
 from alp_builder.schema import arrow_schema
+from alp_builder.validation import row_problems
 
 
 class FixedPhrases:
@@ -59,8 +60,10 @@ def extract(
     record: NarrativeRecord, phrases: list[Phrase], config: BuildConfig | None = None
 ) -> tuple[pa.Table, dict[str, int]]:
     extractor = AlpExtractor(config or BuildConfig(), FixedPhrases([phrases]))  # type: ignore[arg-type]
-    table, counts = extractor.extract(NarrativeBatch.from_records([record]))
-    return table, {name: number for name, number in counts.items() if number}
+    found = extractor.extract(NarrativeBatch.from_records([record]))
+    assert (found.narrative == 0).all()
+    assert len(found.narrative) == found.rows.num_rows
+    return found.rows, {name: number for name, number in found.counts.items() if number}
 
 
 def test_rows_follow_the_schema() -> None:
@@ -74,7 +77,8 @@ def test_rows_follow_the_schema() -> None:
     assert rows[0]["image_id"] == "img/1"
     assert rows[0]["annotator_id"] == 5
     assert (rows[0]["t_start"], rows[0]["t_end"]) == (1.0, 2.0)
-    assert counts == {"phrases": 3, "alps": 3, DROPPED + "narration_frame": 1}
+    expected = {"phrases": 3, "phrases_with_alps": 2, "alps": 3, DROPPED + "narration_frame": 1}
+    assert counts == expected
     assert rows[1]["x0"] > 0.7 > 0.3 > rows[2]["x1"]  # the place dwelt on longer comes first
 
 
@@ -90,6 +94,15 @@ def test_traces_are_the_points_of_the_box() -> None:
         assert row["x1"] == pytest.approx(max(row["trace_x"]), abs=1e-6)
         assert row["trace_t"] == sorted(row["trace_t"])
         assert row["t_start"] <= row["trace_t"][0] <= row["trace_t"][-1] <= row["t_end"]
+
+
+def test_a_pointer_at_rest_gives_a_box_with_an_area_whatever_the_choices() -> None:
+    rest = [[TracePoint(1.0, 0.3, step / 10) for step in range(90)]]
+    still = NarrativeRecord("d", "i", 1, CAPTION, RECORD.timed_caption, rest)
+    config = BuildConfig(boxes=BoxConfig(percentile=0, margin=0, min_side=0))
+    table, _ = extract(still, PHRASES, config)
+    assert table.num_rows
+    assert list(row_problems(table)) == []
 
 
 def with_words(*words: Utterance) -> NarrativeRecord:
@@ -133,9 +146,9 @@ def test_a_trace_outside_the_image_is_no_box() -> None:
 
 def test_no_narratives_give_no_rows() -> None:
     extractor = AlpExtractor(BuildConfig(), FixedPhrases([]))  # type: ignore[arg-type]
-    table, counts = extractor.extract(NarrativeBatch.from_records([]))
-    assert table.num_rows == 0
-    assert counts["alps"] == 0
+    found = extractor.extract(NarrativeBatch.from_records([]))
+    assert found.rows.num_rows == 0
+    assert found.counts["alps"] == 0
 
 
 def test_the_score_falls_with_every_flaw() -> None:

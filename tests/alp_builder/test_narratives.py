@@ -217,6 +217,14 @@ def test_a_video_narrative_gives_one_narrative_a_keyframe(tmp_path: Path) -> Non
     assert batch.t.tolist() == [100_000, 200_000]  # what precedes the recording is left out
 
 
+def test_an_actor_without_trace_is_counted(tmp_path: Path) -> None:
+    silent = json.loads(json.dumps(VIDEO))
+    silent["actor_narratives"].append(VIDEO["actor_narratives"][0] | {"traces": []})
+    result = read(write(tmp_path / "a.jsonl", silent))
+    assert dict(+result.counts) == {"lines": 1, "usable": 2, "no_traces": 1}
+    assert result.batch.image_ids == ["v/f0", "v/f1"]
+
+
 def test_a_video_narrative_with_an_unknown_keyframe_is_set_aside(tmp_path: Path) -> None:
     broken = json.loads(json.dumps(VIDEO))
     broken["actor_narratives"][0]["traces"][0][0]["kf_idx"] = 5
@@ -230,3 +238,12 @@ def test_an_empty_batch_has_arrays_of_length_zero() -> None:
     assert len(batch) == 0
     assert batch.point_offsets.tolist() == [0]
     assert batch.narrative_ids() == []
+
+
+def test_one_caption_for_two_actors_makes_two_narratives(tmp_path: Path) -> None:
+    twice = json.loads(json.dumps(VIDEO))
+    second = json.loads(json.dumps(VIDEO["actor_narratives"][0]))
+    second["actor_name"] = "other dog"
+    twice["actor_narratives"].append(second)
+    ids = read(write(tmp_path / "a.jsonl", twice)).batch.narrative_ids()
+    assert len(set(ids)) == len(ids) == 4

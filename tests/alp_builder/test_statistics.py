@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from alp_builder import statistics
@@ -53,3 +54,11 @@ def test_quantiles_of_much_data_come_from_a_part_of_it(
     score = next(column for column in found.columns if column.name == "score")
     assert 15 <= sum(score.histogram) <= 25
     assert 0 <= score.quantiles[0] <= score.quantiles[2] <= 1
+
+
+def test_that_part_is_spread_over_the_rows(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = open_alps(built)
+    monkeypatch.setattr(statistics, "_SAMPLE", -(-dataset.num_rows // 4))
+    spread = [table["x0"].to_numpy()[::4] for table in dataset.shards()]
+    found = next(column for column in collect(dataset).columns if column.name == "x0")
+    assert found.quantiles == pytest.approx(np.percentile(np.concatenate(spread), [5, 50, 95]))

@@ -102,6 +102,7 @@ class TestManifest:
             (lambda m: m["counts"].update(alps_written=1), "ALPs = written"),
             (lambda m: m["counts"].update(alps=1), "ALPs = written"),
             (lambda m: m["counts"].update(usable=1), "narratives = usable"),
+            (lambda m: m["counts"].update(phrases=1), "phrases = with ALPs"),
             (lambda m: m["counts"].update({"rejected.not_json": 3}), "set aside = quarantine"),
             (lambda m: m["counts"].clear(), "rows = ALPs written"),
             (lambda m: m["quarantine"].update(records=5), "the manifest says 5"),

@@ -131,11 +131,26 @@ class TestBuild:
         assert set(frame.split) == {"val"}
         assert "trace_x" in frame
         command = next(x for x in text.splitlines() if x.startswith("open:")).split(maxsplit=1)[1]
-        shown = subprocess.run(
-            command.replace("python", sys.executable, 1), shell=True, capture_output=True, text=True
-        )
+        shown = subprocess.run(command, shell=True, capture_output=True, text=True)
         assert shown.returncode == 0, shown.stderr
         assert f"[{len(frame)} rows x {len(frame.columns)} columns]" in shown.stdout
+
+    def test_what_is_wrong_with_records_is_said_in_words(self, alps: Run, tmp_path: Path) -> None:
+        records = simulated_records(3)
+        for record in records:
+            for point in record["traces"][0]:
+                point["x"], point["y"] = 640 * point["x"], 480 * point["y"]
+        pixels = write_narratives(tmp_path / "pixels.jsonl", records)
+        code, text, _ = alps("build", pixels, "--out", tmp_path / "out")
+        assert code == 1
+        assert "3  not_normalised: points far outside" in text
+        assert "not pixels" in text
+
+    def test_an_empty_input_is_noticed(self, alps: Run, tmp_path: Path) -> None:
+        (tmp_path / "empty.jsonl").write_bytes(b"\n")
+        code, text, _ = alps("build", tmp_path / "empty.jsonl", "--out", tmp_path / "out")
+        assert code == 0
+        assert "note: the inputs are empty" in text
 
     def test_figures_for_machines(self, alps: Run, file: Path, tmp_path: Path) -> None:
         code, text, err = alps("build", file, "--out", tmp_path / "out", "--json")
@@ -159,11 +174,13 @@ class TestBuild:
             stream.write(b"{}\n" * bad)
         option = [] if limit is None else ["--max-bad-fraction", limit]
         for _ in range(2):  # also when there is nothing left to do
-            found, text, _ = alps("build", file, "--out", tmp_path / "out", *option)
+            found, text, err = alps("build", file, "--out", tmp_path / "out", *option)
             assert found == code
-            assert ("too many bad records" in text) == bool(code)
+            assert ("too many bad records" in err) == bool(code)
             assert (f"  {bad:>10,}  missing_field" in text) == bool(bad)
         assert alps("validate", tmp_path / "out")[0] == 0
+        found, text, _ = alps("build", file, "--out", tmp_path / "out", "--json", *option)
+        assert (found, json.loads(text)["rejected"].get("missing_field", 0)) == (code, bad)
 
     def test_names_are_shown_without_control_characters(self, alps: Run, tmp_path: Path) -> None:
         odd = tmp_path / "a\x1b[31m\nb.jsonl"

@@ -140,7 +140,8 @@ def test_mutated_records_are_accounted_for_one_by_one(
     assert expected <= reasons
     # What was let through gives rows that keep all that the schema promises.
     file.write_bytes(b"\n".join(_mutations(300, 10**6)))
-    rows, counts = alp_extractor.extract(_read(file).batch)
+    found = alp_extractor.extract(_read(file).batch)
+    rows, counts = found.rows, found.counts
     assert counts["alps"] == rows.num_rows > 0
     texts = rows.select(["caption", "char_start", "char_end", "phrase"]).to_pylist()
     assert all(r["caption"][r["char_start"] : r["char_end"]] == r["phrase"] for r in texts)
@@ -207,7 +208,7 @@ def test_records_of_absurd_size_cost_seconds(
     file.write_bytes(to_line(_absurd()[name]) + b"\n" + to_line(simulated_record(1)))
     start = time.process_time()
     read = _read(file)
-    rows, _ = alp_extractor.extract(read.batch)
+    rows = alp_extractor.extract(read.batch).rows
     assert time.process_time() - start < 12
     assert read.counts["usable"] == 2 - len(read.rejected) >= 1
     assert rows.num_rows >= 1

@@ -19,9 +19,9 @@ from tests.alp_builder.conftest import Builder
 _NARRATIVES = Path(__file__).with_name("simulated_narratives.jsonl")
 
 _LOGICAL_SHA256 = {
-    "plain": "580493554afe2499074fffdd567b0f2bb23217bd92f6eeaa6dcaec848d778065",
-    "traces": "31a48902ed2923d035f2e42dae98b17a5ded94ae99cf36d2a4bf7e608ddea1f3",
-    "tight": "2d0464fcd548983ca4015bd65588c9ae826e0b9b632d3b1612a85d188e46948a",
+    "plain": "c240b7b8804dde18f3893f9b13e302dd8a090b3d4d974d0303e069fb714979f2",
+    "traces": "8126c70d7872f7174f643bb3809ed0082f61b8c18912cea46bee13dfa790ae07",
+    "tight": "4d0ed0baacc54970f800c0d72c39e60439cd77719b7d8e15b1508f876ef60303",
 }
 _OPTIONS = {"plain": [], "traces": ["with_traces=true"], "tight": ["boxes.rule=tight"]}
 

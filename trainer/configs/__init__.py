@@ -1,0 +1,1 @@
+"""LazyConfigs: `common/` has the parts, each file here one experiment."""

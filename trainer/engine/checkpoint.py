@@ -1,0 +1,172 @@
+"""Checkpoints: whole or not at all, and loaded without running anybody's code.
+
+A checkpoint is one file, `step_0001000.pt`, written under a temporary name, flushed to disk and renamed,
+so a file under its final name is always complete. It holds tensors and plain values only:
+
+    format, step, model, optimizer, scaler, average, info
+
+and is read with `weights_only=True`. Older formats of others (detectron2's `.pkl`) are pickles, which
+run code as they load: they are refused unless the caller allows them.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from alp_builder.errors import BadDataError, UsageError
+
+FORMAT = 1
+"""Version of the layout."""
+
+_NAME = re.compile(r"step_(\d{7,})\.pt")
+
+State = dict[str, Any]
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """File of the state after `step` steps."""
+    return folder / f"step_{step:07d}.pt"
+
+
+def save_checkpoint(path: Path, state: State) -> None:
+    """Publish a state atomically.
+
+    Args:
+        path: Final name.
+        state: Tensors and plain values, nested in dicts and lists.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            torch.save({"format": FORMAT, **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def load_checkpoint(path: Path) -> State:
+    """Read one of our checkpoints; tensors come on the CPU.
+
+    Raises:
+        UsageError: If there is no such file.
+        BadDataError: If it is not one of ours, is damaged, or of a newer format.
+    """
+    state = _load_tensors(path)
+    if not isinstance(state, dict) or "format" not in state or "model" not in state:
+        raise BadDataError(f"{path}: not a checkpoint of this project (no format, no model)")
+    if state["format"] > FORMAT:
+        raise BadDataError(
+            f"{path}: checkpoint format {state['format']}, this version reads up to {FORMAT}: update"
+        )
+    return state
+
+
+def load_weights(path: Path, *, allow_pickle: bool = False) -> dict[str, Tensor]:
+    """Read weights by name from any checkpoint: ours, torchvision's, detectron2's, safetensors.
+
+    Args:
+        path: The file.
+        allow_pickle: Whether a pickle may be loaded; it can run any code, so only for trusted files.
+
+    Raises:
+        UsageError: If there is no such file, or it is a pickle and those are not allowed.
+        BadDataError: If there are no weights in it.
+    """
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    state = _load_pickle(path) if allow_pickle and path.suffix == ".pkl" else _load_tensors(path)
+    for key in ("model", "state_dict"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict):
+        raise BadDataError(f"{path}: holds no weights by name")
+    weights = {k: torch.as_tensor(v) for k, v in state.items() if hasattr(v, "shape")}
+    if not weights:
+        raise BadDataError(f"{path}: holds no weights by name")
+    return weights
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint of a folder with the most steps, None if there is none."""
+    found = _checkpoints(folder)
+    return found[-1] if found else None
+
+
+def prune_checkpoints(folder: Path, keep: int) -> None:
+    """Delete all but the last `keep` checkpoints."""
+    for path in _checkpoints(folder)[: -max(keep, 1)]:
+        path.unlink(missing_ok=True)
+
+
+def export_safetensors(checkpoint: Path, out: Path, *, average: bool = False) -> None:
+    """Write a checkpoint's weights as safetensors, for use outside of this project.
+
+    Args:
+        checkpoint: One of ours.
+        out: The file to write.
+        average: Whether to take the averaged weights.
+
+    Raises:
+        UsageError: If averaged weights are asked for and there are none.
+    """
+    state = load_checkpoint(checkpoint)
+    weights = dict(state["model"])
+    if average:
+        if not state.get("average"):
+            raise UsageError(f"{checkpoint}: has no averaged weights (train.average was off)")
+        weights |= state["average"]
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    info = {k: str(v) for k, v in state.get("info", {}).items()} | {"step": str(state["step"])}
+    save_file({k: v.contiguous() for k, v in weights.items()}, temporary, metadata=info)
+    temporary.replace(out)
+    _sync_folder(out.parent)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    steps = {int(m[1]): p for p in folder.iterdir() if (m := _NAME.fullmatch(p.name))}
+    return [steps[step] for step in sorted(steps)]
+
+
+def _load_tensors(path: Path) -> Any:
+    if not path.is_file():
+        raise UsageError(f"{path}: no such checkpoint")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UsageError(
+            f"{path}: is a pickle, which runs code as it loads, or is damaged; expected tensors only. "
+            "For a .pkl you trust, allow it with --allow-pickle"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise BadDataError(f"{path}: damaged checkpoint ({str(error).splitlines()[0]})") from error
+
+
+def _load_pickle(path: Path) -> Any:
+    if not path.is_file():
+        raise UsageError(f"{path}: no such checkpoint")
+    with path.open("rb") as file:
+        return pickle.load(file, encoding="latin1")  # noqa: S301 - the caller trusts the file
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

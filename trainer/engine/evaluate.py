@@ -1,0 +1,102 @@
+"""Evaluation of a model during and after training, by whatever processes there are."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.structures import Instances
+from detectron2.utils import comm
+from torch import nn
+from tqdm import tqdm
+
+from trainer.data.cocofile import read_coco
+from trainer.data.items import read_image
+from trainer.engine.config import construct
+from trainer.engine.distributed import gather_in_order
+from trainer.engine.inference import Result, coco_results, detect, write_results
+from trainer.engine.pictures import draw, save_png
+from trainer.evaluation.evaluator import evaluate, table
+from trainer.evaluation.predictions import write_json
+from trainer.evaluation.splits import ClassSplit
+
+logger = logging.getLogger(__name__)
+
+
+class Evaluator:
+    """Predicts on the test images of a config and scores base and novel classes.
+
+    Args:
+        cfg: Config with `data.test`: `loader` (a call of `build_eval_loader`), `annotations`,
+            `protocol`, `hierarchy`, `pictures` and `picture_threshold`.
+        model: The bare model.
+        split: Base and novel classes; each must be a category of the annotations.
+        folder: Run folder; results go to `evaluation_<step>/`.
+    """
+
+    def __init__(self, cfg: Any, model: nn.Module, split: ClassSplit, folder: Path) -> None:
+        self.cfg = cfg
+        self.model = model
+        self.folder = folder
+        self.annotations = Path(cfg.data.test.annotations)
+        self.split = split
+        self.category_ids = split.category_ids(read_coco(self.annotations).categories)
+
+    def __call__(self, step: int) -> dict[str, Any]:
+        """Evaluate the model as it is; the metrics are written, logged and returned.
+
+        Args:
+            step: Steps done, for the folder's name.
+        """
+        out = self.folder / f"evaluation_{step:07d}"
+        results = gather_in_order(self.predict(out / "pictures"))
+        if not comm.is_main_process():
+            return {}
+        write_results(out / "results.json", results)
+        test = self.cfg.data.test
+        metrics = {
+            "masks": evaluate(
+                self.annotations,
+                results,
+                self.split,
+                protocol=test.protocol,
+                hierarchy=test.hierarchy,
+            ),
+            "boxes": evaluate(self.annotations, results, self.split, iou_type="bbox"),
+        }
+        write_json(out / "metrics.json", {"step": step, **metrics})
+        for name, values in metrics.items():
+            logger.info("step %d, %s (percent):\n%s", step, name, table(values))
+        return metrics
+
+    def predict(self, pictures: Path) -> list[Result]:
+        """COCO results of this process's share of the test images.
+
+        Args:
+            pictures: Folder for pictures of the first `data.test.pictures` images.
+        """
+        self.model.eval()
+        self.model.set_vocabulary(list(self.category_ids))  # type: ignore[operator]
+        loader = construct(
+            self.cfg.data.test.loader, rank=comm.get_rank(), world_size=comm.get_world_size()
+        )
+        ids = list(self.category_ids.values())
+        results: list[Result] = []
+        drawn = 0
+        for batch in tqdm(
+            loader, desc="evaluation", unit="batch", disable=not comm.is_main_process(), leave=False
+        ):
+            for item, found in zip(batch, detect(self.model, batch, torch.float32), strict=True):
+                results += coco_results(item["image_id"], found, ids)
+                if comm.is_main_process() and drawn < self.cfg.data.test.pictures:
+                    self._draw(pictures, item, found)
+                    drawn += 1
+        return results
+
+    def _draw(self, folder: Path, item: dict[str, Any], found: Instances) -> None:
+        test = self.cfg.data.test
+        pixels = read_image(item["file_name"], "RGB", (item["height"], item["width"]))
+        picture = draw(pixels, found, list(self.category_ids), test.picture_threshold)
+        save_png(folder / f"{Path(item['file_name']).stem}.png", picture)

@@ -1,0 +1,1 @@
+"""The models: FCOS-MO, Mask R-CNN*, and the parts they share."""

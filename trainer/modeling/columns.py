@@ -1,0 +1,219 @@
+"""The columns of the classifier: which texts a batch is scored against, and what each one may teach.
+
+**Mask batch.** The columns are the base classes' names. Masks are exhaustive for them, so every column
+is a full negative wherever it is not positive.
+
+**ALP batch.** The columns are the unique phrases of the global batch (all processes). A narrative names
+some of what an image shows, never all, so a column is worth less, or nothing, as a negative:
+
+    own phrase of the image                                     1
+    own phrase that is plural, outside its own boxes            0   (more of them may be anywhere)
+    phrase that is a synonym of another phrase of the image     0   (same head lemma, or cosine > 0.9)
+    phrase of other images only                                 0.125  (Detic's caption loss)
+    ... that names a base class                                 0   (narratives are not exhaustive)
+
+The table is the matrix `outside` of shape (B, C). Inside an image's own boxes a second rule, the
+ignore ring, applies: see `trainer.modeling.assignment`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from detectron2.structures import Instances
+from torch import Tensor
+
+from trainer.engine.distributed import gather_in_order
+
+MASK, BOX, ALP = "mask", "box", "alp"
+SOURCES: tuple[str, ...] = (MASK, ALP, BOX)
+"""What may supervise a step: masks, ALPs, or true boxes with class names (the oracle)."""
+
+MIN_SIDE = 0.1
+"""Least side of a training box, in pixels of the image as the model sees it."""
+
+BatchItem = dict[str, Any]
+
+
+class Embedder(Protocol):
+    """Texts to unit vectors; see `trainer.modeling.text_encoders.embedder`."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+
+    def classes(self, names: Sequence[str]) -> Tensor:
+        """Unit embeddings `(N, dim)` of class names."""
+
+    def phrases(self, phrases: Sequence[str]) -> Tensor:
+        """Unit embeddings `(N, dim)` of free phrases."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of one step on one process.
+
+    Attributes:
+        texts: What the columns say, C of them.
+        embeddings: Unit text embeddings `(C, D)`, float32.
+        outside: Weight `(B, C)` of a column as a negative in each image, outside its own boxes.
+        of_class: For each image, the column `(K_b,)` of each of its class indices.
+        exhaustive: True if every weight is 1 (mask and box batches): no weighting is needed.
+    """
+
+    texts: tuple[str, ...]
+    embeddings: Tensor
+    outside: Tensor
+    of_class: tuple[Tensor, ...]
+    exhaustive: bool
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def to(self, device: torch.device) -> Columns:
+        """The same on another device."""
+        return Columns(
+            self.texts,
+            self.embeddings.to(device),
+            self.outside.to(device),
+            tuple(c.to(device) for c in self.of_class),
+            self.exhaustive,
+        )
+
+    def relabel(self, instances: list[Instances]) -> list[Instances]:
+        """Instances whose `gt_classes` are columns, without those whose box is no box.
+
+        The given ones stay as they are. A box thinner than `MIN_SIDE`, or not finite, would make
+        the logarithms of box regression infinite.
+        """
+        out = []
+        for columns, per_image in zip(self.of_class, instances, strict=True):
+            copy = Instances(per_image.image_size, **per_image.get_fields())
+            copy.gt_classes = columns[per_image.gt_classes]
+            boxes = per_image.gt_boxes
+            sound = torch.isfinite(boxes.tensor).all(dim=1) & boxes.nonempty(MIN_SIDE)
+            out.append(copy if bool(sound.all()) else copy[sound])
+        return out
+
+
+class ColumnBuilder:
+    """Makes the columns of a batch.
+
+    Args:
+        embedder: Texts to vectors.
+        base_names: Names of the classes that have masks, in the order of their indices.
+        box_names: Names of the classes of true-box batches; the base names unless given.
+        foreign_weight: Weight of a phrase of other images as a negative.
+        synonym_cosine: Two phrases at least this similar are synonyms; above 1 switches the rule off.
+        same_head_is_synonym: Whether two phrases with the same head lemma are synonyms.
+        plural_everywhere: Whether a plural phrase is a negative outside its own boxes after all.
+        base_weight: Weight, as a negative, of another image's phrase that names a base class.
+        base_columns: Whether ALP batches get the base names as further columns of that weight.
+    """
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        base_names: Sequence[str],
+        box_names: Sequence[str] | None = None,
+        foreign_weight: float = 0.125,
+        synonym_cosine: float = 0.9,
+        same_head_is_synonym: bool = True,
+        plural_everywhere: bool = False,
+        base_weight: float = 0.0,
+        base_columns: bool = False,
+    ) -> None:
+        self.embedder = embedder
+        self.base_names = tuple(base_names)
+        self.box_names = self.base_names if box_names is None else tuple(box_names)
+        self.foreign_weight = foreign_weight
+        self.synonym_cosine = synonym_cosine
+        self.same_head_is_synonym = same_head_is_synonym
+        self.plural_everywhere = plural_everywhere
+        self.base_weight = base_weight
+        self.base_columns = base_columns
+
+    def __call__(self, batch: list[BatchItem]) -> Columns:
+        """Columns of a batch, all of whose items have the same source.
+
+        Raises:
+            ValueError: If the batch mixes sources or names an unknown one.
+        """
+        sources = {item["source"] for item in batch}
+        if len(sources) != 1 or not sources <= set(SOURCES):
+            raise ValueError(f"a batch has one source out of {SOURCES}: found {sorted(sources)}")
+        source = sources.pop()
+        if source == ALP:
+            return self._of_phrases(batch)
+        return self._of_names(self.box_names if source == BOX else self.base_names, len(batch))
+
+    def _of_names(self, names: tuple[str, ...], images: int) -> Columns:
+        everyone = torch.arange(len(names))
+        return Columns(
+            texts=names,
+            embeddings=self.embedder.classes(names),
+            outside=torch.ones(images, len(names)),
+            of_class=(everyone,) * images,
+            exhaustive=True,
+        )
+
+    def _of_phrases(self, batch: list[BatchItem]) -> Columns:
+        local = [
+            (p, h) for i in batch for p, h in zip(i["phrases"], i["phrase_heads"], strict=True)
+        ]
+        everyone = gather_in_order(local)
+        head_of = dict(reversed(everyone))  # the first head of a phrase wins
+        texts = tuple(dict.fromkeys(phrase for phrase, _ in everyone))
+        extra = tuple(n for n in self.base_names if n not in head_of) if self.base_columns else ()
+        embeddings = self.embedder.phrases(texts)
+        if extra:
+            embeddings = torch.cat([embeddings, self.embedder.classes(extra)])
+        index = {text: column for column, text in enumerate(texts)}
+        of_class = tuple(
+            torch.tensor([index[p] for p in item["phrases"]], dtype=torch.long) for item in batch
+        )
+        heads = [head_of[t] for t in texts] + list(extra)
+        outside = self._negative_weights(batch, texts + extra, heads, embeddings, of_class)
+        return Columns(texts + extra, embeddings, outside, of_class, exhaustive=False)
+
+    def _negative_weights(
+        self,
+        batch: list[BatchItem],
+        texts: tuple[str, ...],
+        heads: list[str],
+        embeddings: Tensor,
+        of_class: tuple[Tensor, ...],
+    ) -> Tensor:
+        """The table of the module docstring, `(B, C)`."""
+        synonyms = self._synonyms(heads, embeddings)
+        base = {name.casefold() for name in self.base_names}
+        names_base = [bool({t.casefold(), h} & base) for t, h in zip(texts, heads, strict=True)]
+        is_base = torch.tensor(names_base, dtype=torch.bool)
+        foreign = torch.full((len(texts),), self.foreign_weight)
+        foreign[is_base] = self.base_weight
+        outside = foreign.repeat(len(batch), 1)
+        for row, item, own in zip(outside, batch, of_class, strict=True):
+            row[own] = 1.0
+            if not self.plural_everywhere:
+                row[own[_plural_classes(item)]] = 0.0
+            row[synonyms[own].any(dim=0)] = 0.0
+        return outside
+
+    def _synonyms(self, heads: list[str], embeddings: Tensor) -> Tensor:
+        """Which columns are synonyms `(C, C)`; no column is its own synonym."""
+        synonyms = embeddings @ embeddings.T > self.synonym_cosine
+        if self.same_head_is_synonym:
+            number = {head: i for i, head in enumerate(dict.fromkeys(heads))}
+            ids = torch.tensor([number[head] for head in heads], dtype=torch.long)
+            synonyms |= ids[:, None] == ids[None, :]
+        return synonyms.fill_diagonal_(False)
+
+
+def _plural_classes(item: BatchItem) -> Tensor:
+    """Class indices of an image's phrases that some instance of theirs calls plural."""
+    instances: Instances = item["instances"]
+    plural: Tensor = instances.gt_classes[instances.is_plural.bool()].unique().cpu()
+    return plural

@@ -1,0 +1,160 @@
+"""Train a model of a config: `python -m trainer.train --config-file CONFIG [key=value ...]`.
+
+    python -m trainer.train --config-file trainer/configs/fcosmo_tiny_world.py
+    python -m trainer.train --config-file trainer/configs/fcosmo_r50_coco_openimages.py --num-gpus 8
+    torchrun --nproc-per-node 8 -m trainer.train --config-file ...
+
+A run folder (`train.output_dir`) gets the config as used, `metrics.jsonl` (one line a step), checkpoints
+and, at the end, the evaluation. With `--resume` a stopped run goes on from its last checkpoint and gives
+the losses of a run that was never stopped; with `--eval-only` its last checkpoint is evaluated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import torch
+from detectron2.config import LazyConfig
+from detectron2.utils import comm
+
+from alp_builder.errors import AlpError, UsageError
+from trainer.engine.build import build_embedder, build_model
+from trainer.engine.checkpoint import latest_checkpoint, load_checkpoint
+from trainer.engine.config import construct, load_config
+from trainer.engine.evaluate import Evaluator
+from trainer.engine.launch import launch
+from trainer.engine.loop import Loop, LoopConfig
+from trainer.engine.optimizer import build_optimizer
+from trainer.engine.sources import TrainBatches, images_per_step
+from trainer.engine.weights import initialise
+from trainer.evaluation.splits import load_split
+
+logger = logging.getLogger(__name__)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    args = _parser().parse_args(arguments)
+    try:
+        load_config(
+            args.config_file, args.overrides
+        )  # a mistake in it is told before processes start
+        launch(run, args)
+    except AlpError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the command's own message
+        return error.exit_code
+    return 0
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train in this process, one of those that `launch` started."""
+    # ------------------------------------------------------------------ configuration
+    cfg = load_config(args.config_file, args.overrides)
+    folder = Path(cfg.train.output_dir)
+    if comm.is_main_process():
+        folder.mkdir(parents=True, exist_ok=True)
+    comm.synchronize()
+    logging.basicConfig(
+        level=logging.INFO if comm.is_main_process() else logging.WARNING, format="%(message)s"
+    )
+    if cfg.train.cpu_threads:
+        torch.set_num_threads(cfg.train.cpu_threads)
+    last = _starting_point(args, folder)
+
+    # ------------------------------------------------------------------ data
+    split = load_split(cfg.data.split)
+    state = load_checkpoint(last) if last else None
+    start = int(state["step"]) if state else 0
+    batches = TrainBatches(cfg, split, start)
+
+    # ------------------------------------------------------------------ model
+    embedder = build_embedder(cfg)
+    model = build_model(cfg, embedder, split.base, split.classes)
+    if state is None:
+        initialise(model, cfg.train.init_weights, allow_pickle=args.allow_pickle)
+
+    # ------------------------------------------------------------------ training
+    optimizer = build_optimizer(cfg, model, images_per_step(cfg))
+    info = {
+        "model": type(model).__name__,
+        "base": list(split.base),
+        "novel": list(split.novel),
+        "text": embedder.fingerprint,
+    }
+    loop = Loop(
+        model,
+        optimizer,
+        construct(cfg.schedule),
+        LoopConfig(**cfg.train.loop),
+        folder,
+        info=info,
+        evaluate=Evaluator(cfg, model, split, folder) if cfg.data.test else None,
+    )
+    if state is not None:
+        loop.load_state_dict(state)
+    if comm.is_main_process():
+        LazyConfig.save(cfg, str(folder / "config.yaml"))
+        parameters = sum(p.numel() for p in model.parameters()) / 1e6
+        logger.info(
+            "%s, %.1f M parameters, %d base and %d novel classes, text encoder %s, steps %d to %d",
+            info["model"],
+            parameters,
+            len(split.base),
+            len(split.novel),
+            embedder.fingerprint,
+            start,
+            loop.config.max_steps,
+        )
+    if args.eval_only:
+        loop.run_evaluation(start)
+        return
+    loop.train(iter(batches), start)
+    if comm.is_main_process():
+        embedder.flush()
+        logger.info("done: %s", folder)
+
+
+def _starting_point(args: argparse.Namespace, folder: Path) -> Path | None:
+    if args.checkpoint is not None:
+        return Path(args.checkpoint)
+    last = latest_checkpoint(folder)
+    if last is None and args.eval_only:
+        raise UsageError(f"{folder}: no checkpoint to evaluate; train first, or give --checkpoint")
+    if last is not None and not (args.resume or args.eval_only):
+        raise UsageError(
+            f"{folder} has checkpoints of an earlier run: add --resume to go on from {last.name}, "
+            "or choose another train.output_dir"
+        )
+    return last
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config-file", required=True, help="a Python config, see trainer/configs")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--eval-only", action="store_true", help="evaluate and stop")
+    parser.add_argument("--checkpoint", help="go on from, or evaluate, this one, not the last")
+    parser.add_argument(
+        "--allow-pickle",
+        action="store_true",
+        help="let train.init_weights be a pickle, which can run any code: only for files you trust",
+    )
+    parser.add_argument("--num-gpus", type=int, default=1, help="processes on this machine")
+    parser.add_argument("--num-machines", type=int, default=1)
+    parser.add_argument("--machine-rank", type=int, default=0, help="of this machine, from 0")
+    parser.add_argument("--dist-url", default="auto", help="tcp://HOST:PORT of the first machine")
+    parser.add_argument(
+        "overrides", nargs="*", help="changes of the config, such as optimizer.lr=0.01"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
