@@ -15,7 +15,9 @@ with the reason why they go, so that they can be counted.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 REQUIRED_PIPES = ("tok2vec", "tagger", "attribute_ruler", "parser", "lemmatizer")
 """Components noun chunks and lemmas need; without attribute_ruler spaCy silently finds no chunk."""
 
+_FRAMEWORKS = ("torch", "tensorflow", "cupy", "mxnet")
 _KEPT_POS = frozenset({"NOUN", "PROPN"})
 _PLACE_WORDS = (
     lexicon.PLACE_MODIFIERS | lexicon.PICTURE_NOUNS | lexicon.COLORS | lexicon.COLOR_WORDS
@@ -207,10 +210,11 @@ def load_pipeline(model: str) -> Language:
     Raises:
         UsageError: If it is not installed or lacks a component.
     """
-    import spacy  # slow to import; only work that reads captions pays for it
-
     try:
-        nlp = spacy.load(model, exclude=["ner"])
+        with _hidden(*(() if model.endswith("_trf") else _FRAMEWORKS)):
+            import spacy  # slow to import; only work that reads captions pays for it
+
+            nlp = spacy.load(model, exclude=["ner"])
     except OSError as error:
         hint = "install it with pip, or set phrases.spacy_model to an installed English pipeline"
         raise UsageError(f"spaCy model {model!r} is not installed; {hint}") from error
@@ -220,6 +224,22 @@ def load_pipeline(model: str) -> Language:
             f"spaCy model {model!r} lacks {', '.join(missing)}: no noun chunks without"
         )
     return nlp
+
+
+@contextmanager
+def _hidden(*modules: str) -> Iterator[None]:
+    """Lets modules that are not imported yet look as if they were not installed, while the block runs.
+
+    spaCy's backend imports every framework it finds, torch at a cost of 600 MB and seconds in each worker,
+    and uses none of them for a pipeline like ours.
+    """
+    hidden = [name for name in modules if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  None is what an import refuses
+    try:
+        yield
+    finally:
+        for name in hidden:
+            sys.modules.pop(name, None)
 
 
 def _opens(chunk: Span) -> bool:

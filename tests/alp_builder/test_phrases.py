@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -160,3 +162,15 @@ def test_odd_captions_do_no_harm(extractor: PhraseExtractor, caption: str) -> No
 def test_an_unknown_model_is_a_clear_error() -> None:
     with pytest.raises(UsageError, match="not installed; install it with pip"):
         PhraseExtractor(PhraseConfig(spacy_model="no_such_model"))
+
+
+def test_loading_the_model_imports_no_framework() -> None:
+    """Where torch is installed, as for the trainer, the workers of a build must not pay for it."""
+    code = (
+        "import sys; from alp_builder.phrases import PhraseExtractor;"
+        "from alp_builder.config import PhraseConfig;"
+        "list(PhraseExtractor(PhraseConfig()).extract(['a red bus']));"
+        "print(sorted({'torch', 'tensorflow', 'cupy', 'mxnet'} & set(sys.modules)));"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[0] == "[]"
