@@ -19,7 +19,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alp_builder import lexicon
 from alp_builder.config import PhraseConfig
@@ -234,7 +234,8 @@ def _hidden(*modules: str) -> Iterator[None]:
     and uses none of them for a pipeline like ours.
     """
     hidden = [name for name in modules if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  None is what an import refuses
+    absent: Any = dict.fromkeys(hidden)  # None is what an import refuses
+    sys.modules.update(absent)
     try:
         yield
     finally:
