@@ -35,7 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "simulate",
         help="make simulated scenes, or simulated narratives of images with masks",
-        description=__doc__,
+        description="Draw a simulated world with known truth, or narrate images that have masks.",
         epilog=SCENES_EXAMPLE + "\n\n" + NARRATIVES_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
