@@ -1,0 +1,48 @@
+// Two colour scales: of time, for narratives, and of names, for predictions and truth.
+"use strict";
+
+// Blue to amber by way of magenta: seen apart on photographs and by colour-blind eyes, since it brightens as it goes.
+const TIME_STOPS = [
+  [47, 109, 246],
+  [131, 80, 240],
+  [205, 66, 181],
+  [240, 98, 70],
+  [245, 184, 46],
+];
+
+const TIME_COLORS = Array.from({ length: 128 }, (_, i) => {
+  const place = (i / 127) * (TIME_STOPS.length - 1);
+  const first = Math.min(Math.floor(place), TIME_STOPS.length - 2);
+  const mix = TIME_STOPS[first].map((side, c) => Math.round(side + (place - first) * (TIME_STOPS[first + 1][c] - side)));
+  return `rgb(${mix.join(" ")})`;
+});
+
+/**
+ * Step of the scale of time, 0 to 127.
+ * @param {number} time
+ * @param {[number, number]} span
+ */
+function timeStep(time, span) {
+  const share = (time - span[0]) / (span[1] - span[0]);
+  return Math.round(127 * Math.min(Math.max(share, 0), 1)) || 0;
+}
+
+/**
+ * Colour of an ALP: that of the middle of its window.
+ * @param {Alp} alp
+ * @param {[number, number] | null} span
+ */
+function alpColor(alp, span) {
+  return TIME_COLORS[span ? timeStep((alp.window[0] + alp.window[1]) / 2, span) : 0];
+}
+
+/**
+ * A colour for a name, always the same one.
+ * @param {string} name
+ */
+function nameColor(name) {
+  let hash = 2166136261;
+  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 16777619) >>> 0;
+  // Steps of the golden angle keep neighbours apart.
+  return `oklch(0.74 0.16 ${Math.round((hash % 997) * 137.508) % 360})`;
+}
