@@ -24,7 +24,7 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"open_?images", _SPLITS),
     (r"flickr?30k", ("flickr30k-images/{id}", "{id}")),
     (r"ade20k", ("images/training/{id}", "images/validation/{id}", "{id}")),
-    (r"simulated_world", ("{split}/{nine}", "{nine}")),
+    (r"simulated_world", ("{tail}/{nine}", "{nine}")),
     # Simulated narratives of a COCO file are named after the file: simulated_instances_val2017.
     (r"simulated_", ("{tail}/{twelve}", "{tail}/{id}", "{twelve}", "{id}")),
     (r"", ("{split}/{id}", *_SPLITS, "{twelve}")),

@@ -24,7 +24,7 @@ class Stage {
     parent.append(this.figure);
     /** @type {{element: HTMLElement, lit: Lit, from: number}[]} */
     this.drawn = [];
-    this.sizes = new ResizeObserver(() => this.paint());
+    this.sizes = new ResizeObserver(() => (this.paint(), this.placeTags()));
     this.sizes.observe(this.frame);
   }
 
@@ -61,6 +61,25 @@ class Stage {
     this.drawn.sort((a, b) => area(b.element) - area(a.element));
     this.boxes.append(...this.drawn.map((d) => d.element));
     this.mark();
+    this.placeTags();
+  }
+
+  /** Puts each label at the first of its places where it lies on no other and in the frame. */
+  placeTags() {
+    const frame = this.frame.getBoundingClientRect();
+    if (!frame.width) return;
+    /** @type {DOMRect[]} */
+    const taken = [];
+    for (const { element } of [...this.drawn].reverse()) {
+      const tag = /** @type {HTMLElement | null} */ (element.firstElementChild);
+      if (!tag) continue;
+      for (const place of TAG_PLACES) {
+        tag.className = `tag ${place}`;
+        const own = tag.getBoundingClientRect();
+        if (isWithin(own, frame) && !taken.some((other) => overlap(own, other))) break;
+      }
+      taken.push(tag.getBoundingClientRect());
+    }
   }
 
   /** @param {Alp[]} alps */
@@ -105,10 +124,7 @@ class Stage {
     element.dataset.area = String((x1 - x0) * (y1 - y0));
     element.dataset.lit = `${lit.kind}-${lit.index}`;
     if (label) {
-      const tag = make("span", "tag", visible(label));
-      if (y0 < 0.06) tag.classList.add("under");
-      if (x0 > 0.7) tag.classList.add("leftward");
-      element.append(tag);
+      element.append(make("span", "tag", visible(label)));
     }
     element.addEventListener("pointerenter", () => light(lit));
     element.addEventListener("pointerleave", () => light(null));
@@ -178,6 +194,19 @@ class Stage {
       drawPointer(pen, trace.x[place] * width, trace.y[place] * height, TIME_COLORS[timeStep(state.time, span)]);
     }
   }
+}
+
+/** Where a label may stand: above its box, inside it, at its foot; left or right. */
+const TAG_PLACES = ["", "right", "inside", "inside right", "foot", "foot right", "inside"];
+
+/** @param {DOMRect} a @param {DOMRect} b */
+function overlap(a, b) {
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+}
+
+/** @param {DOMRect} a @param {DOMRect} frame */
+function isWithin(a, frame) {
+  return a.left >= frame.left - 2 && a.right <= frame.right + 2 && a.top >= frame.top - 2 && a.bottom <= frame.bottom + 2;
 }
 
 /** @param {HTMLElement} element */

@@ -3,8 +3,8 @@
 
 const STROKES = {
   [KIND.dwell]: { width: 3, dash: [], alpha: 1 },
-  [KIND.travel]: { width: 1.5, dash: [4, 4], alpha: 0.9 },
-  [KIND.unknown]: { width: 1, dash: [1, 4], alpha: 0.7 },
+  [KIND.travel]: { width: 2, dash: [3, 5], alpha: 0.95 },
+  [KIND.unknown]: { width: 1.2, dash: [1, 5], alpha: 0.8 },
 };
 
 /**
@@ -85,7 +85,7 @@ function strokeTrace(pen, width, height, trace, span, until, member, edge) {
 function setStroke(pen, stroke, color, isPartLit, isLit, edge) {
   const faint = isPartLit && !isLit;
   pen.setLineDash(stroke.dash);
-  pen.lineWidth = stroke.width + (isPartLit && isLit ? 1 : 0) + (edge ? 2 : 0);
+  pen.lineWidth = stroke.width + (isPartLit && isLit ? 1 : 0) + (edge ? 1.6 : 0);
   pen.strokeStyle = edge ? "rgb(0 0 0 / 0.55)" : color;
   pen.globalAlpha = stroke.alpha * (faint ? (edge ? 0 : 0.35) : 1);
 }
