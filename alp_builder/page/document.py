@@ -129,6 +129,7 @@ class PageImage(msgspec.Struct, kw_only=True, omit_defaults=True):
         problem: Why it cannot be shown, in words; empty where it can.
         link: Where its file is, relative to the page, where images are not embedded.
         predictions: What a model found; `None` where it was not asked.
+        more: Predictions that were left out, as they score lowest.
         truth: Things of the truth; `None` where there is none.
     """
 
@@ -137,6 +138,7 @@ class PageImage(msgspec.Struct, kw_only=True, omit_defaults=True):
     problem: str = ""
     link: str = ""
     predictions: list[PageThing] | None = None
+    more: int = 0
     truth: list[PageThing] | None = None
 
 

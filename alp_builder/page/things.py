@@ -71,16 +71,17 @@ class CocoThings:
                 return same[0]
         return next(iter(found.values())) if len(found) == 1 else None
 
-    def of(self, image: CocoImage, config: PageConfig) -> list[PageThing]:
-        """The things of an image for the page, best first."""
+    def of(self, image: CocoImage, config: PageConfig) -> tuple[list[PageThing], int]:
+        """The things of an image for the page, best first, and how many were left out."""
         things = self.things.get(image.id, [])
         kept = [t for t in things if t.score is None or t.score >= config.least_score]
         kept.sort(key=lambda t: -(t.score or 0.0))
         categories = self.coco.categories
-        return [
+        shown = [
             _page_thing(thing, categories[thing.category_id].name, image, config)
             for thing in kept[: config.max_things]
         ]
+        return shown, len(things) - len(shown)
 
 
 def image_names(file_name: str) -> list[str]:

@@ -22,6 +22,7 @@ from alp_builder.page.pictures import encode_all, link
 from alp_builder.page.things import CocoThings, image_names, read_predictions, read_truth
 from alp_builder.page.traces import Told, read_told
 from alp_builder.reader import open_alps
+from alp_builder.simulate.coco import CocoImage
 
 _MISSING = "no file found"
 _LEAST_BUDGET = 1_500  # bytes: less shows nothing of an image
@@ -105,11 +106,13 @@ class _Gathering:
         """Predictions and truth of the images, and the images that only have predictions."""
         shown: set[int] = set()
         for number, image in enumerate(self.images):
-            for name, things in (("predictions", predictions), ("truth", truth)):
+            for name, things in (("truth", truth), ("predictions", predictions)):
                 known = things and things.find(self._names[number], self.found[number])
                 if things and known:
-                    setattr(image, name, things.of(known, self.config))
-                    image.width, image.height = max(known.width, 1), max(known.height, 1)
+                    self._put(image, name, things, known)
+                    if self.found[number] is None and self.files:
+                        self.found[number] = self.files.locate(known.file_name)
+                        image.problem = "" if self.found[number] else _MISSING
                     if things is predictions:
                         shown.add(known.id)
         if predictions is None:
@@ -121,16 +124,24 @@ class _Gathering:
             name = image_names(coco_image.file_name)[0]
             number = self.image("", coco_image.file_name, file)
             image = self.images[number]
-            image.predictions = predictions.of(coco_image, self.config)
-            image.width, image.height = max(coco_image.width, 1), max(coco_image.height, 1)
             other = truth.find(name, file) if truth else None
             if truth and other:
-                image.truth = truth.of(other, self.config)
+                self._put(image, "truth", truth, other)
+            self._put(image, "predictions", predictions, coco_image)
             self.narratives.append(
                 PageNarrative(dataset="", image_id=coco_image.file_name[-200:], image=number)
             )
         if len(alone) > most:
             self.about.append(f"{len(alone) - most:,} more images have predictions; see --sample.")
+
+    def _put(self, image: PageImage, name: str, things: CocoThings, known: CocoImage) -> None:
+        """Gives an image its predictions or its truth, and the size their file says it has."""
+        shown, more = things.of(known, self.config)
+        if name == "predictions":
+            image.predictions, image.more = shown, more
+        else:
+            image.truth = shown
+        image.width, image.height = max(known.width, 1), max(known.height, 1)
 
     def _chosen(self, chosen: Chosen, folder: Path, predicted: bool) -> str:
         number = len(self.narratives)

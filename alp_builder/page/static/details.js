@@ -20,11 +20,12 @@ class Details {
     if (!narrative) return;
     const alps = narrative.alps || [];
     if (alps.length) this.section(`${alps.length} ${alps.length === 1 ? "ALP" : "ALPs"}`, alps.map((alp, i) => this.alpRow(alp, i)));
-    const { predictions, truth } = PAGE.images[narrative.image];
+    const { predictions, truth, more } = PAGE.images[narrative.image];
     if (predictions) {
       const shown = shownThings(narrative, "predictions");
       const hidden = predictions.length - shown.length;
-      const title = `${shown.length} predictions${hidden ? `, ${hidden} below ${state.threshold.toFixed(2)}` : ""}`;
+      const below = hidden ? `, ${hidden} below ${state.threshold.toFixed(2)}` : "";
+      const title = `${shown.length} predictions${below}${more ? `, ${more} lower ones not on this page` : ""}`;
       this.section(title, shown.map(({ thing, index }) => this.thingRow(thing, { kind: "predictions", index })));
     }
     if (truth) this.section(`${truth.length} in the truth`, truth.map((thing, index) => this.thingRow(thing, { kind: "truth", index })));
@@ -33,7 +34,7 @@ class Details {
 
   /** @param {string} title @param {HTMLElement[]} rows */
   section(title, rows) {
-    this.element.append(make("h3", "", title), make("div", "rows", ...rows));
+    this.element.append(make("section", "", make("h3", "", title), make("div", "rows", ...rows)));
   }
 
   /** @param {Alp} alp @param {number} index */

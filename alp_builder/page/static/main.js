@@ -24,6 +24,7 @@ function setUpStages() {
     stages = wanted.map(([title, kinds]) => new Stage(parent, title, kinds));
     parent.dataset.key = key;
     parent.style.setProperty("--panes", String(wanted.length));
+    byId("viewer").classList.toggle("many", wanted.length > 1);
   }
 }
 
@@ -44,6 +45,13 @@ function drawCurrent() {
   } catch { /* a frame may forbid it */ }
 }
 
+/** What a reader of this page must know of its traces. */
+const TRACE_NOTES = {
+  none: "Boxes only: there are no traces here (see Help, This page).",
+  boxes: "Traces show where the pointer dwelt; its way between (dotted) is not in the shards.",
+  whole: "",
+};
+
 function tellPlace() {
   const place = state.shown.indexOf(state.current);
   byId("place").textContent = place < 0 ? "" : `${(place + 1).toLocaleString("en")} / ${state.shown.length.toLocaleString("en")}`;
@@ -55,6 +63,9 @@ function main() {
   document.title = visible(PAGE.title);
   byId("title").textContent = visible(PAGE.title);
   byId("about").append(...PAGE.about.map((text) => make("li", "", visible(text))));
+  const note = PAGE.narratives.some((n) => n.alps) ? TRACE_NOTES[/** @type {"none"} */ (PAGE.traces)] || "" : "";
+  byId("trace-note").textContent = note;
+  byId("trace-note").hidden = !note;
   setUpTheme();
   setUpLayers();
   new Caption(byId("caption"));

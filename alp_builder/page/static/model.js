@@ -50,6 +50,7 @@
  * @property {string} [problem]
  * @property {string} [link]
  * @property {Thing[]} [predictions]
+ * @property {number} [more] predictions left out of the page, as they score lowest
  * @property {Thing[]} [truth]
  *
  * @typedef {Object} PageData

@@ -76,9 +76,10 @@ class Stage {
       for (const place of TAG_PLACES) {
         tag.className = `tag ${place}`;
         const own = tag.getBoundingClientRect();
+        if (place.endsWith("crowded")) break;
         if (isWithin(own, frame) && !taken.some((other) => overlap(own, other))) break;
       }
-      taken.push(tag.getBoundingClientRect());
+      if (!tag.classList.contains("crowded")) taken.push(tag.getBoundingClientRect());
     }
   }
 
@@ -187,8 +188,9 @@ class Stage {
     const span = currentSpan();
     if (!trace || !span) return;
     const lit = litNow();
-    const alp = lit && lit.kind === "alps" && narrative.alps ? narrative.alps[lit.index] : null;
-    drawTrace(pen, width, height, trace, span, state.time, alp ? alp.part || [] : null);
+    const isPhrase = lit !== null && lit.kind === "alps";
+    const akin = (narrative.alps || []).filter((_, index) => isAkin(narrative, { kind: "alps", index }, lit));
+    drawTrace(pen, width, height, trace, span, state.time, isPhrase ? akin.flatMap((alp) => alp.part || []) : null);
     const place = pointAt(trace, state.time);
     if (state.time < span[1] && place >= 0) {
       drawPointer(pen, trace.x[place] * width, trace.y[place] * height, TIME_COLORS[timeStep(state.time, span)]);
@@ -196,8 +198,8 @@ class Stage {
   }
 }
 
-/** Where a label may stand: above its box, inside it, at its foot; left or right. */
-const TAG_PLACES = ["", "right", "inside", "inside right", "foot", "foot right", "inside"];
+/** Where a label may stand: above its box, inside it, at its foot; left or right; hidden until lit where all is taken. */
+const TAG_PLACES = ["", "right", "inside", "inside right", "foot", "foot right", "inside crowded"];
 
 /** @param {DOMRect} a @param {DOMRect} b */
 function overlap(a, b) {
