@@ -62,6 +62,15 @@ def _open(file: Path, config: PageConfig) -> Image.Image:
     return image
 
 
+def _problem(error: Exception, config: PageConfig) -> str:
+    """Why an image is not shown, in words."""
+    if isinstance(error, RefusedImageError):
+        return str(error)
+    if isinstance(error, Image.DecompressionBombError):
+        return f"refused: more than {config.max_pixels:,} pixels"
+    return "not a readable image"
+
+
 def encode(file: Path, budget: int, config: PageConfig) -> Picture:
     """An image as JPEG of at most `budget` bytes of base64."""
     try:
@@ -81,12 +90,8 @@ def encode(file: Path, budget: int, config: PageConfig) -> Picture:
             side = int(side * _SMALLER)
             if side < config.least_side:
                 return Picture(width, height, problem="left out: the page would grow too large")
-    except RefusedImageError as error:
-        return Picture(problem=str(error))
-    except Image.DecompressionBombError:
-        return Picture(problem=f"refused: more than {config.max_pixels:,} pixels")
-    except Exception:  # noqa: BLE001 - decoders raise whatever broken files make them meet
-        return Picture(problem="not a readable image")
+    except Exception as error:  # noqa: BLE001 - decoders raise whatever broken files make them meet
+        return Picture(problem=_problem(error, config))
 
 
 def link(file: Path, page: Path, config: PageConfig) -> Picture:
@@ -95,10 +100,8 @@ def link(file: Path, page: Path, config: PageConfig) -> Picture:
         with _open(file, config) as image:
             image.verify()
             width, height = image.size
-    except RefusedImageError as error:
-        return Picture(problem=str(error))
-    except Exception:  # noqa: BLE001 - as above
-        return Picture(problem="not a readable image")
+    except Exception as error:  # noqa: BLE001 - as above
+        return Picture(problem=_problem(error, config))
     relative = os.path.relpath(file, os.path.realpath(page.parent))
     return Picture(width, height, link=quote(relative.replace(os.sep, "/")))
 

@@ -243,7 +243,8 @@ def _drawn(
     pen = ImageDraw.Draw(canvas)
     for polygon in polygons:
         points = np.asarray(polygon, np.float64).reshape(-1, 2)
-        points = np.clip(points / (width, height), -1, 2) * (columns, rows)
+        # Half a cell back: Pillow counts from the middle of the first one.
+        points = np.clip(points / (width, height), -1, 2) * (columns, rows) - 0.5
         if len(points) >= 3 and np.isfinite(points).all():
             pen.polygon([tuple(point) for point in points.tolist()], fill=1)
     return np.asarray(canvas, np.bool_)

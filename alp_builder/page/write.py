@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+from PIL import Image
 from tqdm import tqdm
 
 from alp_builder.errors import UsageError
@@ -258,7 +260,8 @@ def _write(
             done = number + 1
 
     try:
-        with atomic_file(out) as stream:
+        with warnings.catch_warnings(), atomic_file(out) as stream:
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # limits are ours
             write_html(stream, document, pixels(), links=links)
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be written ({error.strerror})") from error

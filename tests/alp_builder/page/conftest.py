@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -156,9 +157,13 @@ def open_page(browser: Any) -> Iterator[OpenPage]:
             if not allowed:
                 troubles.append(f"request: {request.url}")
 
+        def tell(message: Any) -> None:
+            if message.type == "error":
+                troubles.append(f"console: {message.text}")
+
         page.on("request", check)
         page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
-        page.on("console", lambda message: troubles.append(f"console: {message.text}"))
+        page.on("console", tell)
         page.on("dialog", lambda dialog: (troubles.append("a dialog opened"), dialog.dismiss()))
         page.goto(own)
         return page
@@ -175,6 +180,14 @@ def page_file(tmp_path_factory: pytest.TempPathFactory, shards: Path, images: Pa
     out = tmp_path_factory.mktemp("html") / "page.html"
     write_page(PageRequest(alps=shards, images=[str(images)]), out, progress=False)
     return out
+
+
+def wait_until(page: Any, condition: str, seconds: float = 5) -> None:
+    """Waits for a condition; Playwright's own way of it compiles text, which the page forbids."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, condition
+        page.wait_for_timeout(20)
 
 
 def page_of(out: Path, config: Mapping[str, Any] | None = None, **request: Any) -> Any:

@@ -13,6 +13,7 @@ from tests.alp_builder.page.conftest import (
     alp_row,
     page_of,
     points,
+    wait_until,
     write_image,
     write_rows,
 )
@@ -135,9 +136,9 @@ class TestReplay:
     def test_it_plays_to_the_end(self, page: Any) -> None:
         page.select_option("#speed", "4")
         page.click("#play")
-        page.wait_for_function("state.playing && state.time > 1.1 && state.time < 2.9")
+        wait_until(page, "state.playing && state.time > 1.1 && state.time < 2.9")
         assert page.locator(".box.ahead").count() == 1
-        page.wait_for_function("!state.playing", timeout=5000)
+        wait_until(page, "!state.playing")
         assert page.inner_text("#clock") == "2.2 / 2.2 s"
         assert page.locator(".box.ahead").count() == 0
 
@@ -231,7 +232,7 @@ class TestScreens:
         out = tmp_path / "pages" / "p.html"
         page_of(out, alps=shards, images=[str(tmp_path / "my photos")], link_images=True)
         page = open_page(out, linked=True)
-        page.wait_for_function("document.querySelector('.photo').naturalWidth === 80")
+        wait_until(page, "document.querySelector('.photo').naturalWidth === 80")
         assert page.evaluate("PAGE.images[0].link") == "../my%20photos/a.jpg"
 
 
