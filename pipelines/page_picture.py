@@ -1,7 +1,7 @@
 """`make page-picture`: draws what the README shows of `alps show`, a page in a real browser.
 
 Scenes are simulated larger than those of the sample, narrated and built in a folder that is thrown away; the page
-is opened in Debian's Chromium, and one of its phrases is pointed at. Everything shown is simulated.
+is opened in Debian's Chromium; one of its phrases may be pointed at. Everything shown is simulated.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def main() -> int:
     """Draws the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=4, help="of the scenes")
-    parser.add_argument("--index", type=int, default=2, help="which narrative of the page")
-    parser.add_argument("--phrase", type=int, default=1, help="which phrase is pointed at")
+    parser.add_argument("--index", type=int, default=1, help="which narrative of the page")
+    parser.add_argument("--phrase", type=int, help="which phrase is pointed at")
     parser.add_argument("--out", type=Path, required=True, help="PNG to write")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -61,8 +61,8 @@ def make_page(folder: Path, seed: int) -> Path:
     return page
 
 
-def photograph(page: Path, index: int, phrase: int) -> bytes:
-    """The page in a browser, a phrase pointed at, as PNG of 256 colours.
+def photograph(page: Path, index: int, phrase: int | None) -> bytes:
+    """The page in a browser, as PNG of 256 colours.
 
     Raises:
         UsageError: If there is no Chromium.
@@ -77,7 +77,8 @@ def photograph(page: Path, index: int, phrase: int) -> bytes:
         browser = driver.chromium.launch(executable_path=program, args=flags)
         window = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         window.goto(f"{page.as_uri()}#{index}")
-        window.hover(f".phrase >> nth={phrase}")
+        if phrase is not None:
+            window.hover(f".phrase >> nth={phrase}")
         window.wait_for_timeout(300)  # until what fades has faded
         picture = Image.open(BytesIO(window.screenshot()))
         browser.close()

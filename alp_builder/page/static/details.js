@@ -50,7 +50,7 @@ class Details {
     ];
     if (alp.inside < 1) facts.push(`${percent(alp.inside)} inside`);
     if (alp.gap >= 0.4) facts.push(`gap ${inSeconds(alp.gap)}`);
-    return this.row({ kind: "alps", index }, alp.text, alpColor(alp, currentSpan()), alp.score, flags, facts.join(" · "));
+    return this.row({ kind: "alps", index }, alp.text, alpColor(alp, currentSpan()), alp.score, flags, facts.map((fact) => fact.replaceAll(" ", "\u00a0")).join(" · "));
   }
 
   /** @param {Thing} thing @param {Lit} lit */

@@ -40,12 +40,12 @@ function byId(id) {
   return document.getElementById(id);
 }
 
-/** @param {number} share @returns {string} */
+/** A share as text; its unit never stands alone on a line. @param {number} share @returns {string} */
 function percent(share) {
-  return `${Math.round(100 * share)} %`;
+  return `${Math.round(100 * share)}\u00a0%`;
 }
 
 /** @param {number} seconds @returns {string} */
 function inSeconds(seconds) {
-  return `${seconds.toFixed(1)} s`;
+  return `${seconds.toFixed(1)}\u00a0s`;
 }
