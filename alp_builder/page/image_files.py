@@ -10,10 +10,12 @@ backslash, or leads through a symbolic link out of its folder counts as missing.
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import csv
 
 from alp_builder.errors import BadDataError, UsageError
 
@@ -29,6 +31,7 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"simulated_", ("{tail}/{twelve}", "{tail}/{id}", "{twelve}", "{id}")),
     (r"", ("{split}/{id}", *_SPLITS, "{twelve}")),
 )
+_CSV_COLUMNS = ("dataset_id", "image_id", "file_name")
 _MAX_NAME = 1024
 
 
@@ -151,20 +154,15 @@ def _first(name: str, folders: list[ImageFolder]) -> Path | None:
 
 
 def _read_csv(path: Path) -> dict[tuple[str, str], str]:
+    """File names by data set and image."""
+    texts = dict.fromkeys(_CSV_COLUMNS, pa.string())
+    options = csv.ConvertOptions(column_types=texts, include_columns=list(texts))
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            missing = {"dataset_id", "image_id", "file_name"} - set(reader.fieldnames or ())
-            if missing:
-                raise BadDataError(
-                    f"{path}: no column {', '.join(sorted(missing))}; expected a header line"
-                    " dataset_id,image_id,file_name"
-                )
-            return {
-                (row["dataset_id"] or "", row["image_id"] or ""): row["file_name"] or ""
-                for row in reader
-            }
+        table = csv.read_csv(path, convert_options=options)
     except OSError as error:
         raise UsageError(f"--images-csv {path}: cannot be read ({error.strerror})") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise BadDataError(f"{path}: no CSV file in UTF-8 ({error})") from error
+    except (pa.ArrowException, KeyError) as error:
+        wanted = ",".join(_CSV_COLUMNS)
+        raise BadDataError(f"{path}: {error}; expected a header line {wanted}") from error
+    datasets, images, names = (table[name].to_pylist() for name in _CSV_COLUMNS)
+    return dict(zip(zip(datasets, images, strict=True), names, strict=True))

@@ -146,6 +146,7 @@ def open_page(browser: Any) -> Iterator[OpenPage]:
 
     def look(path: Path, linked: bool = False, **options: Any) -> Any:
         context = browser.new_context(**{"viewport": {"width": 1300, "height": 850}} | options)
+        context.set_default_timeout(90_000)  # the machine may be busy
         contexts.append(context)
         page = context.new_page()
         own = path.absolute().as_uri()

@@ -120,7 +120,9 @@ def test_a_csv_names_the_files(tmp_path: Path) -> None:
     assert files.find("mine", "1") == tmp_path / "x/y.jpg"
     assert files.find("mine", "2") is None
     table.write_text("image_id,file_name\n")
-    with pytest.raises(BadDataError, match="no column dataset_id"):
+    with pytest.raises(
+        BadDataError, match="dataset_id.*expected a header line dataset_id,image_id"
+    ):
         ImageFiles([], table)
 
 
