@@ -30,6 +30,7 @@ import numpy.typing as npt
 from alp_builder.arrays import (
     Bools,
     Floats,
+    Grid,
     Ints,
     offsets_of,
     ranges,
@@ -175,7 +176,9 @@ def octagon_area(low: Ints | Floats, high: Ints | Floats) -> Floats:
         (high[0] - low[1]) - high[3],  # corner (x1, y0)
         low[3] - (low[0] - high[1]),  # corner (x0, y1)
     )
-    area: Floats | Ints = (high[0] - low[0]) * (high[1] - low[1]) - sum(cut * cut for cut in cuts) / 2
+    area: Floats | Ints = (high[0] - low[0]) * (high[1] - low[1]) - sum(
+        cut * cut for cut in cuts
+    ) / 2
     return np.maximum(area.astype(np.float64), 0.0)
 
 
@@ -234,10 +237,10 @@ def _whole_windows(points: WindowPoints, window: Ints) -> PointGroups:
     return PointGroups(offsets_of(sizes), ranges(points.offsets[window], sizes))
 
 
-def _is_outside(x: Ints, y: Ints) -> Bools:
+def _is_outside(x: Grid, y: Grid) -> Bools:
     """Which points lie outside the image."""
     # A negative number is a huge one without its sign: one comparison instead of two.
-    return (x.view(np.uint64) > GRID) | (y.view(np.uint64) > GRID)
+    return (x.view(np.uint32) > GRID) | (y.view(np.uint32) > GRID)
 
 
 @dataclass(frozen=True)
@@ -258,7 +261,7 @@ class _SortedSides:
         return (found & ((1 << _KEY_BITS) - 1)).astype(np.int64)
 
 
-def _sorted_sides(x: Ints, y: Ints, offsets: Ints) -> _SortedSides:
+def _sorted_sides(x: Grid, y: Grid, offsets: Ints) -> _SortedSides:
     group = np.arange(len(offsets) - 1, dtype=np.uint32) % _KEY_GROUPS << _KEY_BITS
     keys = np.stack([x, y]).astype(np.uint32)
     keys |= np.repeat(group, np.diff(offsets))
@@ -267,12 +270,12 @@ def _sorted_sides(x: Ints, y: Ints, offsets: Ints) -> _SortedSides:
     return _SortedSides(keys, offsets)
 
 
-def _hull_area(x: Ints, y: Ints, sides: _SortedSides) -> Floats:
+def _hull_area(x: Grid, y: Grid, sides: _SortedSides) -> Floats:
     """Area of each group's octagon, (B,), as fraction of the image.
 
     Args:
-        x: int64 (G,), inside the image.
-        y: int64 (G,).
+        x: int32 (G,), inside the image.
+        y: int32 (G,).
         sides: The same points sorted.
     """
     low, high = list(sides.at(0)), list(sides.at(np.diff(sides.offsets) - 1))

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alp_builder.arrays import Bools, Ints, group_of, offsets_of, segment_any
+from alp_builder.arrays import Bools, Grid, Ints, group_of, offsets_of, segment_any
 from alp_builder.config import InputConfig
 from alp_builder.records import (
     Line,
@@ -52,8 +52,8 @@ class NarrativeBatch:
         utterance_start: int64 (U,), microseconds.
         utterance_end: int64 (U,), microseconds.
         point_offsets: int64 (N + 1,).
-        x: int64 (P,), in units of 2^-24 of the image's width.
-        y: int64 (P,), in units of 2^-24 of the image's height.
+        x: int32 (P,), in units of 2^-24 of the image's width.
+        y: int32 (P,), in units of 2^-24 of the image's height.
         t: int64 (P,), microseconds, never decreasing within a narrative.
         enters: bool (P,), whether a trace segment starts there: it does whenever the pointer comes back
             into the image.
@@ -70,8 +70,8 @@ class NarrativeBatch:
     utterance_start: Ints
     utterance_end: Ints
     point_offsets: Ints
-    x: Ints
-    y: Ints
+    x: Grid
+    y: Grid
     t: Ints
     enters: Bools
 
@@ -100,12 +100,12 @@ class NarrativeBatch:
             spoken="".join(texts),
             spoken_offsets=offsets_of([len(text) for text in texts]),
             utterance_offsets=offsets_of([len(group) for group in words]),
-            utterance_start=_fixed_point([word.start_time for word in flat_words], MICROSECONDS),
-            utterance_end=_fixed_point([word.end_time for word in flat_words], MICROSECONDS),
+            utterance_start=_microseconds([word.start_time for word in flat_words]),
+            utterance_end=_microseconds([word.end_time for word in flat_words]),
             point_offsets=offsets_of(point_counts),
-            x=_fixed_point([point.x for point in points], GRID),
-            y=_fixed_point([point.y for point in points], GRID),
-            t=_fixed_point([point.t for point in points], MICROSECONDS),
+            x=_on_grid([point.x for point in points]),
+            y=_on_grid([point.y for point in points]),
+            t=_microseconds([point.t for point in points]),
             enters=enters,
         )
 
@@ -237,9 +237,13 @@ def _usable(batch: NarrativeBatch, good: Bools, counts: Counter[str]) -> Bools:
     return rest
 
 
-def _fixed_point(values: list[float], unit: int) -> Ints:
-    """Numbers to int64 multiples of 1 / unit; beyond 2**31 they are clipped, far outside what is allowed."""
-    array = np.array(values, np.float64)
-    np.clip(array, -(2.0**31), 2.0**31, out=array)
-    array *= unit
-    return np.rint(array, out=array).astype(np.int64)
+def _microseconds(seconds: list[float]) -> Ints:
+    """Seconds to int64 microseconds; beyond 2**31 s they are clipped, far outside what is allowed."""
+    array = np.clip(np.array(seconds, np.float64), -(2.0**31), 2.0**31)
+    return np.rint(array * MICROSECONDS).astype(np.int64)
+
+
+def _on_grid(fractions: list[float]) -> Grid:
+    """Fractions of the image to grid units; beyond 63 images they are clipped, outside what is allowed."""
+    array = np.clip(np.array(fractions, np.float64), -63.0, 63.0)
+    return np.rint(array * GRID).astype(np.int32)

@@ -26,6 +26,7 @@ import numpy as np
 from alp_builder.arrays import (
     Bools,
     Floats,
+    Grid,
     Ints,
     offsets_of,
     ranges,
@@ -46,8 +47,8 @@ class WindowPoints:
 
     Attributes:
         offsets: int64 (F + 1,), the points of each window.
-        x: int64 (G,), in units of 2^-24 of the image's width.
-        y: int64 (G,), in units of 2^-24 of the image's height.
+        x: int32 (G,), in units of 2^-24 of the image's width.
+        y: int32 (G,), in units of 2^-24 of the image's height.
         t: int64 (G,), microseconds.
         step: int64 (G,), microseconds since the window's point before, 0 at its first.
         enters: bool (G,), whether a trace segment starts there.
@@ -55,8 +56,8 @@ class WindowPoints:
     """
 
     offsets: Ints
-    x: Ints
-    y: Ints
+    x: Grid
+    y: Grid
     t: Ints
     step: Ints
     enters: Bools
@@ -71,15 +72,15 @@ class Runs:
         start: int64 (R,), first point, an index into the window points; increasing.
         size: int64 (R,), number of points.
         window: int64 (R,).
-        extent: int64 (4, R), smallest x and y, largest x and y, in units of the grid.
-        tight: int64 (4, F), the same of all points of each window, travel included; 0 where it has none.
+        extent: int32 (4, R), smallest x and y, largest x and y, in units of the grid.
+        tight: int32 (4, F), the same of all points of each window, travel included; 0 where it has none.
     """
 
     start: Ints
     size: Ints
     window: Ints
-    extent: Ints
-    tight: Ints
+    extent: Grid
+    tight: Grid
 
 
 @dataclass(frozen=True)
@@ -141,12 +142,13 @@ def gather_points(
     head, tail = offsets[:-1][has_before], offsets[1:][has_after] - 1
     index[tail] -= 1  # an interpolated point takes all but time and place from the point before it
     # All indices are good: mode "clip" spares numpy the look.
-    t, x, y = (values.take(index, mode="clip") for values in (batch.t, batch.x, batch.y))
+    t = batch.t.take(index, mode="clip")
+    x, y = batch.x.take(index, mode="clip"), batch.y.take(index, mode="clip")
     t[head], t[tail] = start[has_before], end[has_after]
     for ends, share in ((head, weight[0, has_before]), (tail, weight[1, has_after])):
         left, right = index[ends], index[ends] + 1
-        x[ends] += np.rint(share * (batch.x[right] - batch.x[left])).astype(np.int64)
-        y[ends] += np.rint(share * (batch.y[right] - batch.y[left])).astype(np.int64)
+        x[ends] += np.rint(share * (batch.x[right] - batch.x[left])).astype(np.int32)
+        y[ends] += np.rint(share * (batch.y[right] - batch.y[left])).astype(np.int32)
     step = np.empty_like(t)
     np.subtract(t[1:], t[:-1], out=step[1:])
     step[offsets[:-1][sizes > 0]] = 0
@@ -219,7 +221,9 @@ def _is_slow(batch: NarrativeBatch, config: TraceConfig) -> Bools:
     np.minimum(at, end, out=at)
     left = np.maximum(at - reach, np.repeat(first, taken))
     right = np.minimum(at + reach, end)
-    ahead, behind = ([values.take(side, mode="clip") for values in (x, y, t)] for side in (right, left))
+    ahead, behind = (
+        [values.take(side, mode="clip") for values in (x, y, t)] for side in (right, left)
+    )
     squared = np.square(ahead[0] - behind[0], dtype=np.float64)
     squared += np.square(ahead[1] - behind[1], dtype=np.float64)
     limit = (ahead[2] - behind[2]) * (config.travel_speed * GRID / MICROSECONDS)
@@ -289,7 +293,7 @@ def _find_runs(points: WindowPoints, config: TraceConfig) -> Runs:
     is_bound[start] = is_bound[end] = is_bound[points.offsets] = True
     bounds = np.flatnonzero(is_bound)[:-1]
     pieces = [
-        ufunc.reduceat(values, bounds) if count else np.zeros(0, np.int64)
+        ufunc.reduceat(values, bounds) if count else values[:0]
         for ufunc in (np.minimum, np.maximum)
         for values in (points.x, points.y)
     ]
