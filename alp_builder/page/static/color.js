@@ -36,13 +36,18 @@ function alpColor(alp, span) {
   return TIME_COLORS[span ? timeStep((alp.window[0] + alp.window[1]) / 2, span) : 0];
 }
 
+/** @type {Map<string, number> | null} place of each name of predictions and truth, in alphabetical order */
+let namePlaces = null;
+
 /**
- * A colour for a name, always the same one.
+ * A colour for a name, the same one all over the page.
  * @param {string} name
  */
 function nameColor(name) {
-  let hash = 2166136261;
-  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 16777619) >>> 0;
+  if (!namePlaces) {
+    const names = PAGE.images.flatMap((image) => [...(image.predictions || []), ...(image.truth || [])].map((thing) => thing.name));
+    namePlaces = new Map([...new Set(names)].sort().map((each, place) => [each, place]));
+  }
   // Steps of the golden angle keep neighbours apart.
-  return `oklch(0.74 0.16 ${Math.round((hash % 997) * 137.508) % 360})`;
+  return `oklch(0.74 0.16 ${Math.round((namePlaces.get(name) || 0) * 137.508) % 360})`;
 }
