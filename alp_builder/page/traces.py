@@ -23,7 +23,7 @@ from alp_builder.alignment import align_utterances
 from alp_builder.arrays import Bools, Floats, Ints
 from alp_builder.config import BuildConfig, TraceConfig
 from alp_builder.inputs import find_sources, localise, scan
-from alp_builder.narratives import MICROSECONDS, NarrativeBatch, read_narratives
+from alp_builder.narratives import GRID, MICROSECONDS, NarrativeBatch, read_narratives
 from alp_builder.page.config import PageConfig
 from alp_builder.page.document import PageTrace
 from alp_builder.pointer import gather_points
@@ -203,9 +203,10 @@ def _tell(
     told = []
     for number, narrative in enumerate(chosen.tolist()):
         own = slice(points.offsets[number], points.offsets[number + 1])
-        kind = _kinds(points.segment[own], points.slow[own])
+        kind = _kinds(points.enters[own], points.slow[own])
         t = points.t[own] / MICROSECONDS
-        trace = Trace(points.x[own], points.y[own], t, kind).thinned(config.max_points)
+        x, y = points.x[own] / GRID, points.y[own] / GRID
+        trace = Trace(x, y, t, kind).thinned(config.max_points)
         spoken = range(batch.utterance_offsets[narrative], batch.utterance_offsets[narrative + 1])
         words = [
             (
@@ -221,9 +222,9 @@ def _tell(
     return told
 
 
-def _kinds(segment: Ints, slow: Bools) -> npt.NDArray[np.uint8]:
+def _kinds(enters: Bools, slow: Bools) -> npt.NDArray[np.uint8]:
     kind = np.where(slow, DWELL, TRAVEL).astype(np.uint8)
     kind[1:][~slow[:-1]] = TRAVEL  # a line is dwelling if both of its ends are
-    kind[1:][np.diff(segment) != 0] = START
+    kind[enters] = START
     kind[:1] = START
     return kind

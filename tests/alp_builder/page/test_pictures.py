@@ -74,6 +74,7 @@ def test_sides_go_down_until_an_image_fits(tmp_path: Path) -> None:
     assert encode(file, 100, config).problem == "left out: the page would grow too large"
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_too_many_pixels_are_refused_undecoded(tmp_path: Path) -> None:
     bomb = claims(tmp_path / "a.png", 60_000, 60_000)
     for made in (encode(bomb, PLENTY, CONFIG), link(bomb, tmp_path / "p.html", CONFIG)):
