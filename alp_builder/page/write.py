@@ -28,6 +28,7 @@ from alp_builder.simulate.coco import CocoImage
 
 _MISSING = "no file found"
 _LEAST_BUDGET = 1_500  # bytes: less shows nothing of an image
+_TAGS = 200  # bytes round an image, and what is noted of it
 
 
 class PageSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -232,16 +233,14 @@ def _write(
 ) -> int:
     """Writes the file; notes in the document what became of its images. Returns the largest side."""
     some = [(number, path) for number, path in enumerate(found) if path is not None]
-    budget = config.max_bytes
-    if not links:
-        room = config.max_bytes - page_size(document) - 1_000
-        budget = room // max(1, len(some)) - 80  # tags and ids
-        if room < 0 or (some and budget < _LEAST_BUDGET):
-            raise UsageError(
-                f"{len(document.narratives):,} narratives with {len(some):,} images do not fit"
-                f" {config.max_bytes / 1e6:.0f} MB: show fewer (--sample), raise --max-mb, or link"
-                " the images (--link-images)"
-            )
+    room = config.max_bytes - page_size(document) - 10 * _TAGS
+    budget = room // max(1, len(some)) - _TAGS
+    if room < 0 or (some and not links and budget < _LEAST_BUDGET):
+        raise UsageError(
+            f"{len(document.narratives):,} narratives with {len(some):,} images do not fit"
+            f" {config.max_bytes / 1e6:.1f} MB: show fewer (--sample), raise --max-mb, or link the"
+            " images (--link-images)"
+        )
     sides = [0]
 
     def pixels() -> Iterator[str]:

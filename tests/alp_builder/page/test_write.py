@@ -107,6 +107,8 @@ def test_a_page_keeps_below_its_limit(tmp_path: Path) -> None:
     assert own < summary.size <= own + 60_000
     with pytest.raises(UsageError, match=r"12 narratives with 12 images do not fit"):
         page_of(tmp_path / "q.html", {"max_bytes": own + 5_000}, **request)
+    with pytest.raises(UsageError, match="do not fit"):
+        page_of(tmp_path / "q.html", {"max_bytes": own - 5_000}, link_images=True, **request)
     assert not (tmp_path / "q.html").exists()
 
 
