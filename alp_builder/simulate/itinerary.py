@@ -26,6 +26,9 @@ Box = tuple[float, float, float, float]
 Stop = tuple[int, int, float, float, bool, float, float, float, float]
 """Kind, region, start, end and lift of a visit, and the box round all that its phrase means."""
 
+STOP_SIZE = 9
+"""Numbers of a stop."""
+
 NO_BOX = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -41,11 +44,10 @@ def itinerary(
 ) -> list[Stop]:
     """Where the pointer should be when, phrase by phrase."""
     stops: list[Stop] = []
-    begins = starts.tolist()
-    window_ends = [*begins[1:], float(ends[-1]) + profile.pause_mean + profile.dwell_min]
+    window_ends = [*starts[1:], ends[-1] + profile.pause_mean + profile.dwell_min]
     free = 0.0
     for phrase, place in zip(caption.phrases, places, strict=True):
-        begin, finish = begins[phrase.first], window_ends[phrase.last]
+        begin, finish = starts[phrase.first], window_ends[phrase.last]
         if dice.chance(profile.skip_rate):
             continue
         if begin - free > LONG_PAUSE:

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alp_builder.simulate.noise import NoiseProfile
+from alp_builder.simulate.regions import Regions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -54,25 +55,6 @@ WANDER_HALF = 0.05
 
 OUT = 0.14
 """How far out of the image a leaving pointer goes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Regions:
-    """Regions that can be pointed at; R regions, C cells in all.
-
-    Attributes:
-        center: Centre of the box, `(R, 2)`.
-        half: Half sides of the box, `(R, 2)`.
-        cells: Cell centres of all regions, `(C, 2)`.
-        offset: First cell of each region, `(R,)`.
-        count: Cells of each region, `(R,)`.
-    """
-
-    center: Floats
-    half: Floats
-    cells: Floats
-    offset: Ints
-    count: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +339,7 @@ def _sample(knots: _Knots, profile: NoiseProfile, rngs: list[np.random.Generator
     cuts = (np.cumsum(~inside) + np.cumsum(lifted)[of])[keep]
     owner = owner[keep]
     t = (time[right] - move)[of[keep]] + s[keep] * move[of[keep]]
-    xyt = np.stack([np.round(x[keep], 4), np.round(y[keep], 4), np.round(t, 3)])
+    xyt = np.stack([x[keep], y[keep], t])
     opens = np.ones(len(owner), dtype=bool)
     opens[1:] = (owner[1:] != owner[:-1]) | (cuts[1:] != cuts[:-1])
     return Points(owner, xyt, opens)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import msgspec
+
+Traces = TypeVar("Traces")
 
 
 class Point(msgspec.Struct, gc=False):
@@ -23,16 +26,23 @@ class TimedUtterance(msgspec.Struct, gc=False):
     end_time: float
 
 
-class Narrative(msgspec.Struct):
-    """A record of the published schema."""
+class Record(msgspec.Struct, Generic[Traces]):
+    """A record of the published schema; its traces as objects or as written JSON."""
 
     dataset_id: str
     image_id: str
     annotator_id: int
     caption: str
     timed_caption: list[TimedUtterance]
-    traces: list[list[Point]]
+    traces: Traces
     voice_recording: str
+
+
+Narrative = Record[list[list[Point]]]
+"""A record that is read."""
+
+NarrativeLine = Record[msgspec.Raw]
+"""A record that is written."""
 
 
 class TruthPhrase(msgspec.Struct, gc=False):
