@@ -55,15 +55,21 @@ def itinerary(
                 stops.append((LEAVE, 0, free + 0.3, begin - 0.4, False, *NO_BOX))
             elif dice.chance(profile.wander_rate):
                 stops.append((WANDER, 0, free + 0.3, begin - 0.3, False, *NO_BOX))
-        frame = _frame(phrase, things)
-        split = len(place) == 1 and dice.chance(profile.split_rate)
+        frame = frame_of(phrase, things)
+        places_of_one = 1
+        while len(place) == 1 and places_of_one < profile.split_most:
+            if not dice.chance(profile.split_rate):
+                break
+            places_of_one += 1
+        split = places_of_one > 1
         rest = SPLIT_PAUSE if split else 0.0
-        visited = place * 2 if split else place
+        visited = place * places_of_one
         share = (finish - begin) / len(visited)
         for turn, region in enumerate(visited):
             at = begin + turn * share
             lift = (split and turn > 0) or dice.chance(profile.lift_rate)
-            until = at + (max(0.4 * share, share - rest) if split and not turn else share)
+            last = turn == len(visited) - 1
+            until = at + (share if last or not split else max(0.4 * share, share - rest))
             stops.append((ON, first + region, at, until, lift, *frame))
         free = finish
     return stops
@@ -76,8 +82,8 @@ def places_of(phrase: Phrase, things: int) -> list[int]:
     return phrase.things[:MAX_EACH]
 
 
-def _frame(phrase: Phrase, things: list[Thing]) -> Box:
-    """Box round all that a phrase means."""
+def frame_of(phrase: Phrase, things: list[Thing]) -> Box:
+    """Box round all things that a phrase means; the whole image for stuff."""
     if not phrase.things:
         return NO_BOX
     if len(phrase.things) == 1:

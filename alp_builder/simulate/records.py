@@ -63,6 +63,7 @@ class TruthPhrase(msgspec.Struct, gc=False):
         is_thing: Whether it means things; stuff otherwise.
         is_plural: Whether it means several things (or a crowd).
         is_group: Whether it names them as a group.
+        box: Box round all that is meant, xyxy in image sides; `None` for stuff of unknown extent.
     """
 
     dataset_id: str
@@ -79,6 +80,7 @@ class TruthPhrase(msgspec.Struct, gc=False):
     is_thing: bool
     is_plural: bool
     is_group: bool
+    box: tuple[float, float, float, float] | None = None
 
 
 def truth_path(out_path: Path) -> Path:

@@ -12,7 +12,7 @@ from itertools import chain, islice
 import msgspec
 import numpy as np
 
-from alp_builder.simulate.captions import Caption, Thing, compose
+from alp_builder.simulate.captions import Caption, Phrase, Thing, compose
 from alp_builder.simulate.coco import (
     CocoAnnotation,
     CocoImage,
@@ -21,7 +21,7 @@ from alp_builder.simulate.coco import (
     things_of,
 )
 from alp_builder.simulate.dice import Dice, generator
-from alp_builder.simulate.itinerary import STOP_SIZE, Stop, itinerary, places_of
+from alp_builder.simulate.itinerary import STOP_SIZE, Box, Stop, frame_of, itinerary, places_of
 from alp_builder.simulate.noise import NoiseProfile
 from alp_builder.simulate.nouns import plural
 from alp_builder.simulate.pointer import Visits, draw_points
@@ -188,6 +188,17 @@ def _visits(stops: list[list[Stop]]) -> Visits:
     return Visits(narrative, kind, region, start, end, lift > 0, table[:, 5:])
 
 
+def _meant(phrase: Phrase, spoken: _Spoken) -> Box | None:
+    """Box round all that a phrase means, where it is known."""
+    if phrase.things:
+        x0, y0, x1, y1 = frame_of(phrase, spoken.things)
+        return round(x0, 6), round(y0, 6), round(x1, 6), round(y1, 6)
+    if len(spoken.image.backdrop) != 2:
+        return None
+    line = spoken.image.horizon
+    return (0.0, line, 1.0, 1.0) if phrase.stuff else (0.0, 0.0, 1.0, line)
+
+
 def _record(spoken: _Spoken, traces: bytes, job: Job) -> tuple[NarrativeLine, list[TruthPhrase]]:
     """The published record and its truth."""
     caption, words = spoken.caption, spoken.caption.words
@@ -220,6 +231,7 @@ def _record(spoken: _Spoken, traces: bytes, job: Job) -> tuple[NarrativeLine, li
                 bool(things),
                 phrase.is_plural,
                 phrase.is_group,
+                _meant(phrase, spoken),
             )
         )
     record = NarrativeLine(
