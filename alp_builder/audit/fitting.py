@@ -43,6 +43,7 @@ from alp_builder.calibration import (
     side_features,
 )
 from alp_builder.errors import UsageError
+from alp_builder.lexicon import STUFF_NOUNS
 from alp_builder.schema import BOX
 from alp_builder.simulate.records import TruthPhrase
 
@@ -128,7 +129,8 @@ def make_region_pairs(
 
     Args:
         table: Rows of ALPs.
-        truth: What their phrases mean; things that are no group, and stuff without a box, are passed over.
+        truth: What their phrases mean; things that are no group, stuff without a box, and stuff that
+            `STUFF_NOUNS` does not know (and a calibration takes for a thing) are passed over.
         coco: The instances, for their images.
         base: Category ids of the base classes; a group is of base classes if all its things are.
 
@@ -137,7 +139,9 @@ def make_region_pairs(
     """
     regions = [t for t in truth if t.box is not None and is_region(t)]
     rows = main_rows(table, coco, regions)
-    found = np.flatnonzero(rows >= 0)
+    lemmas = table["head_lemma"].to_pylist()
+    known = [t.is_thing or lemmas[row] in STUFF_NOUNS for t, row in zip(regions, rows, strict=True)]
+    found = np.flatnonzero((rows >= 0) & np.array(known, np.bool_))
     chosen = [regions[index] for index in found.tolist()]
     is_base = np.array([base.issuperset(phrase.category_ids) for phrase in chosen], np.bool_)
     kind = np.array([1 if phrase.is_thing else 2 for phrase in chosen], np.int64)

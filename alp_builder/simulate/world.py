@@ -28,7 +28,7 @@ from pycocotools import mask as mask_utils
 from tqdm import tqdm
 
 from alp_builder.errors import UsageError
-from alp_builder.files import write_atomic
+from alp_builder.files import exclusive, write_atomic
 from alp_builder.simulate.config import ID_STRIDE, SPLITS, WORLD_VERSION, SceneConfig
 from alp_builder.simulate.scenes import Scene, draw_scene
 from alp_builder.simulate.vocabulary import CLASSES
@@ -94,7 +94,7 @@ def simulate_scenes(
 
     Raises:
         UsageError: If a setting is out of range, the folder exists and is no world of these
-            settings, or a stopped run of other settings lies beside it.
+            settings, a stopped run of other settings lies beside it, or another process draws it.
     """
     config.check()
     if workers < 1:
@@ -103,6 +103,7 @@ def simulate_scenes(
         return _summary(config, out_dir, _drawn_before(out_dir, config), config.total)
     work = out_dir.with_name(out_dir.name + ".partial")
     _claim(work, config)
+    lock = exclusive(work / ".chunks" / "lock", f"drawing {out_dir}")
     chunks = [
         _Chunk(split, start, min(start + CHUNK, config.count(split)))
         for split in SPLITS
@@ -113,6 +114,7 @@ def simulate_scenes(
     resumed = total - sum(chunk.stop - chunk.start for chunk in missing)
     draw = partial(_draw_chunk, config=config, work=work)
     with ExitStack() as stack:
+        stack.enter_context(lock)
         bar = stack.enter_context(
             tqdm(
                 total=total,

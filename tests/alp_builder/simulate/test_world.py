@@ -142,6 +142,19 @@ def test_a_world_that_is_there_is_kept_or_refused_but_never_mixed(tmp_path: Path
         simulate_scenes(SMALL, out, progress=False)
 
 
+def test_two_processes_do_not_draw_one_world(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meet(config: SceneConfig, split: str, index: int) -> Any:
+        with pytest.raises(UsageError, match="under way in another process"):
+            simulate_scenes(SMALL, tmp_path / "out", progress=False)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(world_module, "draw_scene", meet)
+    with pytest.raises(KeyboardInterrupt):
+        simulate_scenes(SMALL, tmp_path / "out", progress=False)
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [("train", -1), ("image_size", 8), ("min_scale", 0.9), ("min_visible", 0.0), ("grain", 300)],
