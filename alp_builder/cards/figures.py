@@ -21,8 +21,8 @@ import pyarrow.compute as pc
 
 from alp_builder.cards.classes import ClassCounter
 from alp_builder.cards.origins import origins_of
-from alp_builder.extraction import DROPPED
 from alp_builder.reader import AlpDataset
+from alp_builder.reasons import dropped_phrases
 from alp_builder.schema import BOX
 from alp_builder.shards import ShardInfo
 from alp_builder.statistics import collect
@@ -162,13 +162,8 @@ class CardFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def dropped(self) -> list[tuple[str, int]]:
-        """Phrases without ALP by reason, the most frequent first; reasons that never occurred are left out."""
-        found = [
-            (name.removeprefix(DROPPED), number)
-            for name, number in self.counts.items()
-            if name.startswith(DROPPED) and number
-        ]
-        return sorted(found, key=lambda item: (-item[1], item[0]))
+        """Phrases without ALP by reason, the most frequent first."""
+        return dropped_phrases(self.counts)
 
     @property
     def classes_named(self) -> int:

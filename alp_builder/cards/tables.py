@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from alp_builder.cards.figures import CardFigures
 from alp_builder.cards.words import card_license, code, escape, share, table
+from alp_builder.comparison import flat
+from alp_builder.reasons import PHRASE_REASONS
 from alp_builder.schema import Column
 
 CLASSES_SHOWN = 40
 _NOUNS_SHOWN = 20
 _SHORT_HASH = 12
-
-DROP_REASONS = {
-    "narration_frame": "names the picture or a place in it",
-    "abstract": "names no thing (a colour, a number, a kind)",
-    "no_points": "no trace point while it was spoken",
-    "outside_image": "the trace was outside the image",
-    "few_points": "fewer points than `boxes.min_points`",
-    "low_score": "score below `boxes.min_score`",
-    "no_timed_words": "no timed word of the narrative belongs to it",
-    "times_out_of_order": "its words' times run backwards",
-}
-"""What each reason for dropping a phrase means."""
 
 
 def snapshot_table(figures: CardFigures) -> str:
@@ -128,7 +117,7 @@ def dropped_table(figures: CardFigures) -> str:
     kept = figures.counts.get("phrases_with_alps", 0)
     rows = [["gave ALPs", f"{kept:,}", share(kept, phrases), ""]]
     rows += [
-        [code(name), f"{number:,}", share(number, phrases), DROP_REASONS.get(name, "")]
+        [code(name), f"{number:,}", share(number, phrases), PHRASE_REASONS.get(name, "")]
         for name, number in figures.dropped
     ]
     return table(["phrases", "number", "share", "meaning"], rows)
@@ -136,18 +125,5 @@ def dropped_table(figures: CardFigures) -> str:
 
 def choices_table(figures: CardFigures) -> str:
     """Every field of the configuration that decides what is written."""
-    rows = [[code(name), code(json.dumps(value))] for name, value in _flat(figures.config)]
+    rows = [[code(name), code(json.dumps(value))] for name, value in flat(figures.config).items()]
     return table(["choice", "value"], rows)
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Fields of a nested configuration as dotted names; lists and calibrations stay one value."""
-    found: list[tuple[str, Any]] = []
-    for name, value in tree.items():
-        if isinstance(value, dict) and name != "calibration":
-            found += _flat(value, f"{prefix}{name}.")
-        elif name == "calibration" and isinstance(value, dict):
-            found.append((f"{prefix}{name}.sha256", value.get("sha256", "")))
-        else:
-            found.append((prefix + name, value))
-    return found
