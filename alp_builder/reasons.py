@@ -29,6 +29,7 @@ PHRASE_REASONS: dict[str, str] = {
     "outside_image": "trace outside the image",
     "few_points": "fewer points than boxes.min_points",
     "low_score": "score under boxes.min_score",
+    "not_selected": "left out by `alps export --to shards`",
 }
 """Reasons of phrases, without the prefix of their counts."""
 
