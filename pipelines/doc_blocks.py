@@ -10,8 +10,8 @@ A page runs from top to bottom in a folder where `make alps` has run. Its fences
 | `console` | each line after `$ ` that starts with `alps` runs; the lines below it are what it prints |
 | others (`sh`, `text`, ...) | nothing |
 
-In expected output a line `...` stands for any lines. A comment `<!-- needs: torch -->` before a fence leaves it out
-where such a module is missing. `--update` writes what was printed into the page, except where it has a `...`,
+In expected output a line `...` stands for any lines. A comment `<!-- needs: torch -->` before a fence leaves it
+out where such a module is missing. `--update` writes what was printed into the page, except where it has a `...`,
 and copies pictures that the page saved and shows to where it shows them.
 """
 
@@ -25,6 +25,7 @@ import re
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -131,9 +132,11 @@ def run_page(page: Path, folder: Path, update: bool = False) -> list[str]:
 
 def agrees(expected: str, printed: str) -> bool:
     """Whether output is what was expected; spaces at ends of lines do not count, a line `...` is any lines."""
-    lines = [re.escape(line.rstrip()) for line in expected.strip().splitlines()]
-    pattern = "\n".join(r"(?:.*\n)*?.*" if line == re.escape("...") else line for line in lines)
-    found = "\n".join(line.rstrip() for line in printed.strip().splitlines())
+    pattern = "".join(
+        r"(?:.*\n)*" if line.strip() == "..." else re.escape(line.rstrip()) + r"\n"
+        for line in expected.strip().splitlines()
+    )
+    found = "".join(f"{line.rstrip()}\n" for line in printed.strip().splitlines())
     return re.fullmatch(pattern, found) is not None
 
 
@@ -148,7 +151,7 @@ def _run_python(block: Block, page: Path, names: dict[str, Any]) -> str:
 def _run_console(block: Block) -> str:
     """Runs the commands; returns the block as a terminal would show it, without progress bars."""
     shown: list[str] = []
-    for line in block.text.replace("\\\n", "\\\n").splitlines():
+    for line in block.text.splitlines():
         if not line.startswith("$ "):
             continue
         shown.append(line)
@@ -162,17 +165,16 @@ def _run_console(block: Block) -> str:
 def _run_alps(words: list[str]) -> list[str]:
     out, errors = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
-        try:
+        with contextlib.suppress(SystemExit):  # argparse has said why
             alps(words)
-        except SystemExit:
-            pass  # argparse has said why
     out.seek(0)
     messages = [line for line in errors.getvalue().splitlines() if line.startswith("alps")]
     return [*out.read().splitlines(), *messages]
 
 
 @contextlib.contextmanager
-def _columns() -> Any:
+def _columns() -> Iterator[None]:
+    """Commands believe a terminal of `WIDTH` columns while the block runs."""
     before = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = WIDTH
     try:
@@ -186,7 +188,7 @@ def _columns() -> Any:
 
 def _rewrite(page: Path, text: str, edits: list[tuple[Block, str]]) -> None:
     for block, printed in reversed(edits):
-        if not agrees(block.text, printed):
+        if "..." not in block.text.splitlines() and not agrees(block.text, printed):
             lines = [line.rstrip() for line in printed.strip("\n").splitlines()]
             fresh = "\n".join(lines) + "\n"
             text = text[: block.start] + fresh + text[block.start + len(block.text) :]
@@ -198,7 +200,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n", maxsplit=1)[0])
     parser.add_argument("pages", type=Path, nargs="+", help="Markdown files")
     parser.add_argument("--folder", type=Path, required=True, help="where `make alps` has run")
-    parser.add_argument("--update", action="store_true", help="write what was printed into the pages")
+    parser.add_argument(
+        "--update", action="store_true", help="write what was printed into the pages"
+    )
     args = parser.parse_args(argv)
     for page in args.pages:
         try:

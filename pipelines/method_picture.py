@@ -1,4 +1,4 @@
-"""How one narrative becomes ALPs, in four panels: `python -m pipelines.method_picture NARRATIVES IMAGES --out PNG`.
+"""How one narrative becomes ALPs, in four panels: `python -m pipelines.method_picture ... --out PNG`.
 
 The whole trace by time; words, phrase windows and pointer speed along the clock; one phrase's points, dwelling
 told from travelling; all boxes, with the tight box of that phrase beside. Simulated narratives are called so in
@@ -144,7 +144,9 @@ def main(argv: list[str] | None = None) -> int:
         if line is None:
             raise UsageError(f"{args.narratives}: fewer than {args.index + 1} narratives")
         record = msgspec.json.decode(line, type=NarrativeRecord)
-        found = [p for p in sorted(args.images.rglob("*.jpg")) if p.stem.endswith(record.image_id)]
+        ends = (f"/{record.image_id}", f"/{record.image_id:0>9}")
+        files = sorted(args.images.rglob("*.jpg"))
+        found = [path for path in files if path.with_suffix("").as_posix().endswith(ends)]
         if not found:
             raise UsageError(f"{args.images}: no image {record.image_id!r}")
         draw(record, found[0], args.out)

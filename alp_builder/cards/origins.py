@@ -99,7 +99,7 @@ ORIGINS: tuple[Origin, ...] = (
     Origin(
         family="vidln",
         title="Video Localized Narratives",
-        pattern=r"(ovis|uvo|oops)",
+        pattern=r"(vidln_)?(ovis|uvo|oops)",
         license=CC_BY,
         images="frames of the videos of OVIS, UVO and Oops, under the terms of those data sets",
         people=(

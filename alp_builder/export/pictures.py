@@ -45,7 +45,7 @@ class Pictures:
 
     Args:
         coco: COCO file whose `images` give names, sizes and ids.
-        root: Folder of images; with `coco`, its `file_name`s are relative to it.
+        root: Folder of images; with `coco`, each `file_name` is relative to it.
 
     Raises:
         UsageError: If neither is given, or one cannot be read.

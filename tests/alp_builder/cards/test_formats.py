@@ -134,7 +134,7 @@ def test_escaping() -> None:
         (["simulated_world_val"], ["simulated"], "apache-2.0"),
         (["simulated_world_val", "coco"], ["simulated", "coco"], "unknown"),
         (["mine"], ["unknown"], "unknown"),
-        (["ovis_train", "flick30k_val"], ["flickr30k", "vidln"], "cc-by-4.0"),
+        (["vidln_OVIS_train", "flick30k_val"], ["flickr30k", "vidln"], "cc-by-4.0"),
     ],
 )
 def test_licences_follow_from_origins(
