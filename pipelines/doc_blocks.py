@@ -164,9 +164,12 @@ def _run_console(block: Block) -> str:
 
 def _run_alps(words: list[str]) -> list[str]:
     out, errors = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
-        with contextlib.suppress(SystemExit):  # argparse has said why
-            alps(words)
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(errors),
+        contextlib.suppress(SystemExit),  # argparse has said why
+    ):
+        alps(words)
     out.seek(0)
     messages = [line for line in errors.getvalue().splitlines() if line.startswith("alps")]
     return [*out.read().splitlines(), *messages]

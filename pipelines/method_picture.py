@@ -127,7 +127,8 @@ def _rectangle(axes: Any, box: Any, color: str, style: str) -> None:
 
 
 def _end(record: NarrativeRecord) -> float:
-    return max((point.t for part in record.traces or [] for point in part), default=1.0)
+    times = [point.t for part in record.traces or [] for point in part]
+    return max([*times, *(word.end_time for word in record.timed_caption or []), 1.0])
 
 
 def main(argv: list[str] | None = None) -> int:
