@@ -42,7 +42,7 @@ from alp_builder.config import BuildConfig
 from alp_builder.extraction import AlpExtractor, locate_boxes
 from alp_builder.files import write_atomic
 from alp_builder.inputs import NarrativeSource, localise, scan
-from alp_builder.narratives import NarrativeBatch, read_narratives
+from alp_builder.narratives import GRID, NarrativeBatch, read_narratives
 from alp_builder.phrases import Phrase, load_pipeline
 
 if TYPE_CHECKING:
@@ -201,8 +201,8 @@ def interpolate_words(batch: NarrativeBatch, phrases: list[list[Phrase]]) -> lis
     for index, named in enumerate(phrases):
         words = slice(*batch.utterance_offsets[index : index + 2].tolist())
         points = slice(*batch.point_offsets[index : index + 2].tolist())
-        t, xy = batch.t[points], (batch.x[points], batch.y[points])
-        spans = _find_words(batch.captions[index], batch.utterances[words])
+        t, xy = batch.t[points], (batch.x[points] / GRID, batch.y[points] / GRID)
+        spans = _find_words(batch.captions[index], batch.utterances(index))
         start, end = batch.utterance_start[words], batch.utterance_end[words]
         boxes = []
         for word, begin in enumerate(start):
