@@ -69,7 +69,8 @@ class BlockError(Exception):
 
 def read_blocks(page: str) -> list[Block]:
     """The fences of a page, in order."""
-    blocks, end = [], 0
+    blocks: list[Block] = []
+    end = 0
     for match in _FENCE.finditer(page):
         needs = _NEEDS.search(page[: match.start()])
         blocks.append(
