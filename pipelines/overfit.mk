@@ -2,6 +2,8 @@
 # Eight real images where they are at hand, else eight of the simulated world.
 
 OVERFIT ?= docs/overfit
+WORLD ?= data/world
+SHARED_DATA ?= ../shared/data
 OVERFIT_COCO = $(SHARED_DATA)/coco_tiny
 OVERFIT_REAL = $(wildcard $(OVERFIT_COCO)/annotations/instances_train2017.json)
 
