@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import cycle
@@ -59,8 +59,8 @@ class StepConfig:
     device: str = "cpu"
     short_side: int = 256
     batch: int = 2
-    batches: int = 4
-    rounds: int = 8
+    batches: int = 2
+    rounds: int = 6
     steps: int = 1
 
     @classmethod
@@ -166,7 +166,7 @@ def stock_model(kind: str) -> nn.Module:
 def compare(
     ours: Callable[[], nn.Module],
     stock: Callable[[], nn.Module],
-    batches: Sequence[Batch],
+    batches: list[Batch],
     config: StepConfig,
 ) -> dict[str, float]:
     """Seconds of a step of both, by turns.

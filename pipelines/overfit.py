@@ -57,7 +57,7 @@ class OverfitConfig:
     Attributes:
         images: The first images of the file.
         short_side: Their shorter side in pixels.
-        batch: Images of a step.
+        batch: Images of a step; few, because the masks of thin things need many steps.
         steps: Optimiser steps.
         points: Evaluations, evenly spread; the last one is after the last step.
         max_masks: Masks of an image in a step; the tiny configs' few would show a crowded image in
@@ -66,8 +66,8 @@ class OverfitConfig:
 
     images: int = 8
     short_side: int = 320
-    batch: int = 4
-    steps: int = 500
+    batch: int = 2
+    steps: int = 1000
     points: int = 10
     max_masks: int = 32
 
@@ -91,16 +91,22 @@ def overfit(
         changes: Of the model's config, such as `optimizer.lr=0.001`.
 
     Returns:
-        `curve`, a list of `{"step", "masks", "boxes", "loss"}` (AP50 between 0 and 1); `per_class`
-        AP50 of the masks at the end; `seconds`, of training alone.
+        `curve`, a list of `{"step", "masks", "boxes", "loss", "loss_..."}` (AP50 between 0 and 1,
+        means of the losses since the last point); `per_class`, AP50 of masks and boxes at the end;
+        `seconds`, of training alone.
 
     Raises:
         UsageError: If the kind is unknown.
     """
     if kind not in KINDS:
         raise UsageError(f"{kind}: expected one of {', '.join(KINDS)}")
-    masks = f"{MASK_BRANCH[kind]}.max_masks_per_image={config.max_masks}"
-    cfg = load_config(CONFIGS / f"{kind}_tiny_world.py", [masks, "train.device=cpu", *changes])
+    # The config's own learning rate whatever the batch: Adam's steps hardly depend on it.
+    own = [
+        f"{MASK_BRANCH[kind]}.max_masks_per_image={config.max_masks}",
+        f"train.reference_batch={config.batch}",
+        "train.device=cpu",
+    ]
+    cfg = load_config(CONFIGS / f"{kind}_tiny_world.py", [*own, *changes])
     cfg.text.cache_dir = str(folder / "text")
     names = [category.name for category in read_coco(annotations).categories]
     records = MaskDataset(annotations, images, names, cache=folder / "cache")
@@ -125,14 +131,14 @@ def overfit(
     for step in range(config.steps):
         start = time.perf_counter()
         with EventStorage(step):  # detectron2's models write into it
-            losses.append(loop.step(step, next(batches))[0]["loss"])
+            losses.append(loop.step(step, next(batches))[0])
         result["seconds"] += time.perf_counter() - start
         if (step + 1) % every == 0 or step + 1 == config.steps:
             found = _metrics(model, items, truth)
             point = {name: metrics["AP50"]["all"] for name, metrics in found.items()}
-            point |= {"step": step + 1, "loss": statistics.fmean(losses)}
-            result["curve"].append(point)
-            result["per_class"] = _per_class(found["masks"])
+            point |= {n: statistics.fmean(one[n] for one in losses) for n in losses[0]}
+            result["curve"].append({"step": step + 1, **point})
+            result["per_class"] = _per_class(found)
             losses = []
             _say(f"{KINDS[kind]}, step {step + 1}: {_line(point)}")
     return result
@@ -172,17 +178,19 @@ def _metrics(model: nn.Module, items: list[Any], truth: Path) -> dict[str, Any]:
     }
 
 
-def _per_class(metrics: dict[str, Any]) -> dict[str, Any]:
+def _per_class(found: dict[str, Any]) -> dict[str, Any]:
+    """AP50 of the classes that have instances, of masks and boxes, with their number."""
+    rows = {kind: metrics["per_class"] for kind, metrics in found.items()}
     return {
-        name: {"AP50": row["AP50"], "instances": row["instances"]}
-        for name, row in metrics["per_class"].items()
+        name: {"instances": row["instances"], **{kind: rows[kind][name]["AP50"] for kind in rows}}
+        for name, row in rows["masks"].items()
         if row["instances"]
     }
 
 
 def _line(point: dict[str, float]) -> str:
-    figures = (point["masks"], point["boxes"], point["loss"])
-    return "AP50 of masks {:.3f}, of boxes {:.3f}, loss {:.3f}".format(*figures)
+    losses = ", ".join(f"{name} {value:.3f}" for name, value in point.items() if "loss" in name)
+    return f"AP50 of masks {point['masks']:.3f}, of boxes {point['boxes']:.3f}; {losses}"
 
 
 def draw(results: dict[str, dict[str, Any]], path: Path) -> None:
@@ -229,8 +237,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 results[kind] = overfit(
                     kind, given.annotations, given.images, Path(place), config, given.set
                 )
-            classes = sorted(results[kind]["per_class"].items(), key=lambda item: item[1]["AP50"])
-            worst = [f"{n} {row['AP50']:.2f} of {row['instances']}" for n, row in classes[:5]]
+            classes = sorted(results[kind]["per_class"].items(), key=lambda item: item[1]["masks"])
+            worst = [f"{name} {row['masks']:.2f}" for name, row in classes[:5]]
             _say(f"{results[kind]['seconds']:.0f} s of training; weakest: {', '.join(worst)}")
     except AlpError as error:
         sys.stderr.write(f"error: {error}\n")

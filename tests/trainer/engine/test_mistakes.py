@@ -63,6 +63,7 @@ def error_of(code: int, capsys: pytest.CaptureFixture[str]) -> str:
         ("train.init_weights=WRONG/weights.pkl", "--allow-pickle"),
         ("train.init_weights=none.pt", "none.pt: no such checkpoint"),
         ("train.loop.precision=fp8", "precision"),
+        ("train.loop.max_steps=many", "train.loop.max_steps=many: expected int"),
         ("data.held_out=[${data.world}/instances_train.json]", "leak check"),
         ("optimizer.rate=3", "expected key=value"),
     ],
