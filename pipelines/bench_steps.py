@@ -9,7 +9,8 @@ classes, and a step is all of it: forward, backward and SGD. Compared are
 * `maskrcnn_hourglass`: the same with the hourglass of the full-scale config: what the method costs.
 
 Rounds go by turns, ours and theirs in alternating order, and the ratio is the median of the rounds'
-ratios: two steps of one round meet the same machine, whatever else it is doing.
+ratios: two steps of one round meet the same machine, whatever else it is doing. On a CPU steps run in one
+thread and its CPU time counts, which other programs of the machine hardly touch.
 """
 
 from __future__ import annotations
@@ -100,16 +101,16 @@ class Stepper:
 
     def seconds(self, batches: Iterator[Batch], steps: int) -> float:
         """Seconds of a step, a mean over some."""
-        self._wait()
-        start = time.perf_counter()
+        start = self._now()
         for _ in range(steps):
             self.step(next(batches))
-        self._wait()
-        return (time.perf_counter() - start) / steps
+        return (self._now() - start) / steps
 
-    def _wait(self) -> None:
-        if self.config.device != "cpu":
-            torch.cuda.synchronize()
+    def _now(self) -> float:
+        if self.config.device == "cpu":
+            return time.process_time()
+        torch.cuda.synchronize()
+        return time.perf_counter()
 
 
 def read_batches(images: Path, annotations: Path, cache: Path, config: StepConfig) -> list[Batch]:
@@ -202,20 +203,26 @@ def bench_steps(
 ) -> dict[str, dict[str, float]]:
     """`compare` for all pairs of the module's text, by name."""
     batches = read_batches(images, annotations, cache, config)
+    threads = torch.get_num_threads()
+    if config.device == "cpu":
+        torch.set_num_threads(1)
     pairs: dict[str, tuple[str, str | None]] = {
         "fcos": ("fcosmo", None),
         "maskrcnn": ("maskrcnn_ov", "plain"),
         "maskrcnn_hourglass": ("maskrcnn_ov", "hourglass"),
     }
-    return {
-        name: compare(
-            lambda kind=kind, head=head: our_model(kind, head),  # type: ignore[misc]
-            lambda kind=kind: stock_model(kind),  # type: ignore[misc]
-            batches,
-            config,
-        )
-        for name, (kind, head) in pairs.items()
-    }
+    try:
+        return {
+            name: compare(
+                lambda kind=kind, head=head: our_model(kind, head),  # type: ignore[misc]
+                lambda kind=kind: stock_model(kind),  # type: ignore[misc]
+                batches,
+                config,
+            )
+            for name, (kind, head) in pairs.items()
+        }
+    finally:
+        torch.set_num_threads(threads)
 
 
 def bench_full(

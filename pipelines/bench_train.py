@@ -53,7 +53,7 @@ def step_figures(
     """
     on_gpu = device == "cuda" and torch.cuda.is_available()
     config = StepConfig.on_gpu() if on_gpu else StepConfig()
-    where = torch.cuda.get_device_name() if on_gpu else f"CPU, {torch.get_num_threads()} threads"
+    where = torch.cuda.get_device_name() if on_gpu else "the CPU, one thread"
     _say(f"steps on {where}: {config.batch} images of {config.short_side} px")
     ratios = {}
     for name, seconds in bench_steps(images, annotations, cache, config).items():

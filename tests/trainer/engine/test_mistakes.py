@@ -130,7 +130,7 @@ def test_a_run_is_not_overwritten_unasked(
 ) -> None:
     torch.save({}, tmp_path / "step_0000002.pt")
     assert train.main(command("fcosmo", *changes(place, tmp_path))) == 2
-    assert "add --resume to go on from step_0000002.pt" in capsys.readouterr().err
+    assert "add --resume (make: RESUME=1) to go on from step_0000002.pt" in capsys.readouterr().err
     assert latest_checkpoint(tmp_path) is not None
 
 
