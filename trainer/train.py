@@ -125,8 +125,8 @@ def _starting_point(args: argparse.Namespace, folder: Path) -> Path | None:
         raise UsageError(f"{folder}: no checkpoint to evaluate; train first, or give --checkpoint")
     if last is not None and not (args.resume or args.eval_only):
         raise UsageError(
-            f"{folder} has checkpoints of an earlier run: add --resume (make: RESUME=1) to go on from {last.name}, "
-            "or choose another train.output_dir"
+            f"{folder} has checkpoints of an earlier run: add --resume (make: RESUME=1) to go on from "
+            f"{last.name}, or choose another train.output_dir"
         )
     return last
 
