@@ -4,9 +4,8 @@ The tiny models are trained on the masks of the first few images of a COCO file,
 augmentation, and evaluated on those same images as they go: mask AP50 should come close to 1. What
 stays below is not a matter of data: the model cannot express it, or the recipe does not reach it.
 
-All images are padded to one square, in training and in evaluation. The tiny models' GroupNorm counts the
-padding, so an image learned beside larger ones is another image when it comes alone: without the square,
-the only upright one of eight photographs kept its bicycles at half their AP.
+All images are padded to one square, in training and in evaluation: the tiny models' GroupNorm counts the
+padding, so an image learned beside larger ones is another image to them when it comes alone.
 
     python -m pipelines.overfit --annotations FILE --images DIR --out docs/overfit [KIND ...]
 
