@@ -253,14 +253,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 sys.stdout.write("no --images and --annotations: scenes of the simulated world\n")
                 given.images, given.annotations = simulated_images(Path(place) / "world")
             speed = bench_loaders(given.images, given.annotations)
-        sys.stdout.write(f"images/s: {_shown(speed)}\n")
+        sys.stdout.write(f"images/s: {shown(speed)}\n")
         figures["loader_vs_detectron2"] = speed["ratio"]
         memory = bench_memory(given.alps)
         for alps, found in memory.items():
-            sys.stdout.write(f"{alps:,} ALPs: {_shown(found)}\n")
+            sys.stdout.write(f"{alps:,} ALPs: {shown(found)}\n")
         figures["alp_rss_mb"] = {str(n): found["anonymous_mb"] for n, found in memory.items()}
         scoring = bench_evaluation()
-        sys.stdout.write(f"seconds of evaluation: {_shown(scoring)}\n")
+        sys.stdout.write(f"seconds of evaluation: {shown(scoring)}\n")
         figures["eval_vs_pycocotools"] = scoring["ratio"]
         if given.json:
             write_json(given.json, figures)
@@ -270,7 +270,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _shown(figures: dict[str, float]) -> str:
+def shown(figures: dict[str, float]) -> str:
+    """Figures on one line, with their names."""
     return ", ".join(f"{name} {value:,.2f}" for name, value in figures.items())
 
 

@@ -25,7 +25,7 @@ from trainer.engine.build import build_embedder, build_model
 from trainer.engine.checkpoint import latest_checkpoint, load_checkpoint
 from trainer.engine.config import construct, load_config
 from trainer.engine.evaluate import Evaluator
-from trainer.engine.launch import launch
+from trainer.engine.launch import check_gpus, launch
 from trainer.engine.loop import Loop, LoopConfig
 from trainer.engine.optimizer import build_optimizer
 from trainer.engine.sources import TrainBatches, images_per_step
@@ -39,9 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     args = _parser().parse_args(arguments)
     try:
-        load_config(
-            args.config_file, args.overrides
-        )  # a mistake in it is told before processes start
+        # Mistakes are told before processes start.
+        cfg = load_config(args.config_file, args.overrides)
+        check_gpus(args.num_gpus, cfg.train.device)
         launch(run, args)
     except AlpError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the command's own message
@@ -125,8 +125,8 @@ def _starting_point(args: argparse.Namespace, folder: Path) -> Path | None:
         raise UsageError(f"{folder}: no checkpoint to evaluate; train first, or give --checkpoint")
     if last is not None and not (args.resume or args.eval_only):
         raise UsageError(
-            f"{folder} has checkpoints of an earlier run: add --resume to go on from {last.name}, "
-            "or choose another train.output_dir"
+            f"{folder} has checkpoints of an earlier run: add --resume (make: RESUME=1) to go on from "
+            f"{last.name}, or choose another train.output_dir"
         )
     return last
 

@@ -127,7 +127,9 @@ def export_safetensors(checkpoint: Path, out: Path, *, average: bool = False) ->
     weights = dict(state["model"])
     if average:
         if not state.get("average"):
-            raise UsageError(f"{checkpoint}: has no averaged weights (train.average was off)")
+            raise UsageError(
+                f"{checkpoint}: has no averaged weights (train.loop.average_decay was 0)"
+            )
         weights |= state["average"]
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     info = {k: str(v) for k, v in state.get("info", {}).items()} | {"step": str(state["step"])}

@@ -35,11 +35,12 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Any:
             not override.startswith("+") and OmegaConf.select(cfg, key, default=cfg) is cfg
         ):
             raise UsageError(f"{override!r}: expected key=value with a key of {file.name}")
-    try:
-        return LazyConfig.apply_overrides(cfg, list(overrides))
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UsageError(f"{' '.join(overrides)}: cannot be applied ({reason})") from error
+        try:
+            cfg = LazyConfig.apply_overrides(cfg, [override])
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UsageError(f"{override}: cannot be applied ({reason})") from error
+    return cfg
 
 
 def construct(node: Any, **arguments: Any) -> Any:

@@ -18,7 +18,7 @@ from trainer.engine.config import construct
 from trainer.engine.distributed import gather_in_order
 from trainer.engine.inference import Result, coco_results, detect, write_results
 from trainer.engine.pictures import draw, save_png
-from trainer.evaluation.evaluator import evaluate, table
+from trainer.evaluation.evaluator import evaluate, read_hierarchy, table
 from trainer.evaluation.predictions import write_json
 from trainer.evaluation.splits import ClassSplit
 
@@ -34,6 +34,9 @@ class Evaluator:
         model: The bare model.
         split: Base and novel classes; each must be a category of the annotations.
         folder: Run folder; results go to `evaluation_<step>/`.
+
+    Raises:
+        UsageError: If a class, an image or the hierarchy is missing.
     """
 
     def __init__(self, cfg: Any, model: nn.Module, split: ClassSplit, folder: Path) -> None:
@@ -42,7 +45,13 @@ class Evaluator:
         self.folder = folder
         self.annotations = Path(cfg.data.test.annotations)
         self.split = split
-        self.category_ids = split.category_ids(read_coco(self.annotations).categories)
+        truth = read_coco(self.annotations)
+        self.category_ids = split.category_ids(truth.categories)
+        if comm.is_main_process():
+            # What is missing is told now, not after hours of training.
+            construct(cfg.data.test.loader.images)
+            if cfg.data.test.hierarchy is not None:
+                read_hierarchy(truth, cfg.data.test.hierarchy)
 
     def __call__(self, step: int) -> dict[str, Any]:
         """Evaluate the model as it is; the metrics are written, logged and returned.

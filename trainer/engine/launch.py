@@ -11,6 +11,26 @@ import torch.distributed as dist
 from detectron2.engine import launch as detectron2_launch
 from detectron2.utils import comm
 
+from alp_builder.errors import UsageError
+
+
+def check_gpus(processes: int, device: str) -> None:
+    """Refuse more processes than this machine has GPUs.
+
+    Args:
+        processes: Of this machine.
+        device: `train.device`; on `cpu` any number of processes is fine.
+
+    Raises:
+        UsageError: If there are fewer GPUs; one process without a GPU uses the CPU.
+    """
+    seen = torch.cuda.device_count()
+    if device != "cpu" and processes > max(seen, 1):
+        raise UsageError(
+            f"--num-gpus {processes}: torch sees {seen or 'no'} GPU{'' if seen == 1 else 's'} on this "
+            f"machine; use --num-gpus {max(seen, 1)}, or train.device=cpu for processes on the CPU"
+        )
+
 
 def launch(function: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:
     """Run a function in every process of a run.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,11 @@ class LoopConfig:
     evaluate_every: int = 0
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            value, kind = getattr(self, field.name), str(field.type)
+            expected: tuple[type, ...] = {"int": (int,), "float": (int, float), "str": (str,)}[kind]
+            if isinstance(value, bool) or not isinstance(value, expected):
+                raise UsageError(f"train.loop.{field.name}={value}: expected {kind}")
         if self.precision not in PRECISIONS:
             known = ", ".join(PRECISIONS)
             raise UsageError(f"train.loop.precision={self.precision}: expected one of {known}")

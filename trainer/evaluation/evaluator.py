@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from alp_builder.errors import UsageError
-from trainer.data.cocofile import read_coco
+from trainer.data.cocofile import CocoFile, read_coco
 from trainer.evaluation.coco import IouType, evaluate_coco
 from trainer.evaluation.hierarchy import Hierarchy
 from trainer.evaluation.open_images import evaluate_open_images
@@ -50,12 +50,24 @@ def evaluate(
             f"protocol {protocol}, {iou_type}: expected coco, or open_images with segm"
         )
     file = read_coco(truth)
-    tree = None
-    if hierarchy is not None:
-        labels = class_facts().open_images
-        ids = {labels[c.name]: c.id for c in file.categories if c.name in labels}
-        tree = Hierarchy.from_file(hierarchy, ids)
+    tree = None if hierarchy is None else read_hierarchy(file, hierarchy)
     return evaluate_open_images(file, predictions, split, tree)
+
+
+def read_hierarchy(truth: CocoFile, path: str | Path) -> Hierarchy:
+    """Open Images' hierarchy over the categories of a truth file.
+
+    Args:
+        truth: COCO-format truth, its categories named as Open Images names them.
+        path: Open Images' hierarchy file.
+
+    Raises:
+        UsageError: If there is no such file.
+        BadDataError: If it is not a hierarchy.
+    """
+    labels = class_facts().open_images
+    ids = {labels[c.name]: c.id for c in truth.categories if c.name in labels}
+    return Hierarchy.from_file(path, ids)
 
 
 def table(metrics: dict[str, Any]) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from detectron2.utils.events import EventStorage
 
 from tests.trainer.engine.test_loop import loop
@@ -18,20 +16,11 @@ from trainer.data.cocofile import read_coco
 from trainer.data.items import MaskMapper
 from trainer.data.masks import MaskDataset
 from trainer.engine.build import build_model
-from trainer.engine.config import construct, load_config
-from trainer.engine.inference import coco_results, detect
-from trainer.engine.loop import Loop, LoopConfig
-from trainer.engine.optimizer import build_optimizer
+from trainer.engine.config import load_config
 from trainer.engine.sources import BoxMapper
-from trainer.evaluation.evaluator import evaluate
-from trainer.evaluation.splits import split_of_all
 from trainer.modeling.hourglass import count_parameters
-from trainer.modeling.text_encoders import MiniLMEncoder, TextEmbedder
 
 CONFIGS = Path(__file__).parents[3] / "trainer" / "configs"
-
-SIDE, IMAGES = 320, 8
-STEPS = {"fcosmo": 400, "maskrcnn_ov": 400}
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 
@@ -75,38 +64,3 @@ def test_a_full_size_step_on_real_images(kind: str, shared_data: Path, tmp_path:
     model.set_vocabulary(["dog", "teapot"])  # type: ignore[operator]
     found = model(items_of(records, mapper, 1))[0]["instances"]
     assert found.image_size == (records[0].height, records[0].width)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["fcosmo", "maskrcnn_ov"])
-def test_eight_real_images_are_learned_by_heart(
-    kind: str, shared_data: Path, tmp_path: Path
-) -> None:
-    """All masks of 8 COCO images, the tiny model: mask AP50 above 0.9 on them, in minutes."""
-    cfg = load_config(CONFIGS / f"{kind}_tiny_world.py")
-    records, mapper = coco_tiny(shared_data, tmp_path / "cache", side=SIDE)
-    items = items_of(records, mapper, IMAGES)
-    embedder = TextEmbedder(MiniLMEncoder())
-    model = build_model(cfg, embedder, records.classes, device="cpu")
-    steps = STEPS[kind]
-    optimizer = build_optimizer(cfg, model, batch_size=8)
-    config = LoopConfig(max_steps=steps, clip_norm=5.0, checkpoint_every=steps)
-    one = Loop(model, optimizer, construct(cfg.schedule), config, tmp_path)
-    order = np.random.default_rng(0)
-    one.train([items[i] for i in order.permutation(IMAGES)[:4]] for _ in range(steps))
-
-    truth = shared_data / "coco_tiny" / "annotations" / "instances_train2017.json"
-    record = json.loads(truth.read_text())
-    shown = {item["image_id"] for item in items}
-    record["images"] = [i for i in record["images"] if i["id"] in shown]
-    record["annotations"] = [a for a in record["annotations"] if a["image_id"] in shown]
-    (tmp_path / "truth.json").write_text(json.dumps(record))
-    ids = [category["id"] for category in record["categories"]]
-    model.eval()
-    model.set_vocabulary(records.classes)  # type: ignore[operator]
-    results = []
-    for item in items:
-        (found,) = detect(model, [item], torch.float32)
-        results += coco_results(item["image_id"], found, ids)
-    metrics = evaluate(tmp_path / "truth.json", results, split_of_all(records.classes))
-    assert metrics["AP50"]["all"] > 0.9, metrics["AP50"]

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
+from trainer.engine.config import construct, load_config
+from trainer.evaluation.splits import class_facts, load_split
 from trainer.modeling.text_classifier import DenseTextClassifier, RegionTextClassifier
+from trainer.modeling.text_encoders import TableEncoder, TextEmbedder
+
+CONFIG = Path(__file__).parents[3] / "trainer" / "configs" / "fcosmo_r50_coco_openimages.py"
 
 
 def test_the_dense_logit_is_scaled_cosine_plus_bias() -> None:
@@ -63,3 +71,74 @@ def test_any_number_of_columns(columns: int) -> None:
     texts = F.normalize(torch.randn(columns, 4), dim=1)
     assert DenseTextClassifier(4, 4)(torch.randn(2, 4, 3, 3), texts).shape == (2, columns, 3, 3)
     assert RegionTextClassifier(4, 4)(torch.randn(5, 4), texts).shape == (5, columns + 1)
+
+
+# ---------------------------------------------------------------- real CLIP vectors
+
+
+def clip_of_coco(shared_data: Path) -> TextEmbedder:
+    """Detic's CLIP ViT-B/32 vectors of COCO's names."""
+    vectors = shared_data / "clip_text_embeddings" / "coco_clip_a+cname.npy"
+    return TextEmbedder(TableEncoder(vectors, list(class_facts().coco)))
+
+
+def things(classes: Tensor, mixing: Tensor, each: int, generator: torch.Generator) -> Any:
+    """Simulated visual features of things, `each` of a class: mixed, noisy text vectors; labels."""
+    labels = torch.arange(len(classes)).repeat(each)
+    noise = torch.randn(len(labels), classes.shape[1], generator=generator)
+    return (classes[labels] + 0.5 * noise / classes.shape[1] ** 0.5) @ mixing, labels
+
+
+def logits_of(classifier: Any, features: Tensor, texts: Tensor) -> Tensor:
+    if isinstance(classifier, RegionTextClassifier):
+        logits: Tensor = classifier(features, texts)[:, :-1]
+        return logits
+    dense: Tensor = classifier(features[:, :, None, None], texts)[:, :, 0, 0]
+    return dense
+
+
+@pytest.mark.parametrize("kind", [RegionTextClassifier, DenseTextClassifier])
+def test_novel_names_score_by_log_odds_what_base_names_taught(
+    kind: type[Any], shared_data: Path
+) -> None:
+    """48 base names teach the projection; the log-odds of 17 novel names then tell novel things.
+
+    The vectors are CLIP's; the things are simulated: an unknown mixture of their name's vector, and
+    noise. What is shown is that nothing in the classifier ties it to the names it was trained with.
+    """
+    embedder, split = clip_of_coco(shared_data), load_split("coco_48_17")
+    base, novel = embedder.classes(split.base), embedder.classes(split.novel)
+    generator = torch.Generator().manual_seed(0)
+    mixing = torch.randn(512, 256, generator=generator) / 512**0.5
+    torch.manual_seed(0)
+    classifier = kind(256, 512)
+    optimizer = torch.optim.AdamW(classifier.parameters(), lr=3e-3)
+    for _ in range(300):
+        features, labels = things(base, mixing, 2, generator)
+        target = F.one_hot(labels, len(base)).float()
+        logits = logits_of(classifier, features, base)
+        loss = F.binary_cross_entropy_with_logits(logits, target, reduction="sum") / len(labels)
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+    with torch.no_grad():
+        features, labels = things(novel, mixing, 10, generator)
+        logits = logits_of(classifier, features, novel)
+        own = logits.gather(1, labels[:, None])[:, 0]
+        others = (logits.sum(dim=1) - own) / (len(novel) - 1)
+        wrong = logits_of(classifier, features, novel.flip(0))  # the columns follow the names
+    assert (own - others).mean() > 2.0  # the odds of the right name are e**2 times a wrong one's
+    assert (logits.argmax(dim=1) == labels).float().mean() > 0.4  # by chance 1 in 17
+    torch.testing.assert_close(wrong, logits.flip(1))
+
+
+def test_each_of_the_300_open_images_names_has_a_clip_vector(shared_data: Path) -> None:
+    """As the configs have it; Detic's list calls the computer's mouse and the animal the same."""
+    folder, cfg = shared_data / "clip_text_embeddings", load_config(CONFIG)
+    cfg.text.encoders.table.vectors = str(folder / "oid_clip_a+cname.npy")
+    cfg.text.encoders.table.names = str(folder / "oid500_row_order.csv")
+    names = load_split("open_images_60_240").classes
+    unit = TextEmbedder(construct(cfg.text.encoders.table)).classes(names)
+    assert unit.shape == (300, 512)
+    same = (unit @ unit.T - torch.eye(300) > 0.9999).nonzero()
+    assert {names[i] for i in same.flatten().tolist()} == {"Computer mouse", "Mouse"}

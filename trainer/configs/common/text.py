@@ -15,6 +15,9 @@ text = dict(
     encoders=dict(
         minilm=L(MiniLMEncoder)(folder=None),
         open_clip=L(OpenClipEncoder)(model="ViT-B-32", pretrained="openai", device="cpu"),
-        table=L(TableEncoder)(vectors="vectors.npy", names="names.csv"),
+        # Detic's table of Open Images has two rows "Mouse": the animal's, and the computer's.
+        table=L(TableEncoder)(
+            vectors="vectors.npy", names="names.csv", aliases={"Computer mouse": "Mouse"}
+        ),
     ),
 )

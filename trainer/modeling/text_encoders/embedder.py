@@ -71,7 +71,10 @@ class TextEmbedder:
         return F.normalize(torch.from_numpy(self.cache.lookup(texts, self._encode_unit)), dim=1)
 
     def _encode_unit(self, texts: list[str]) -> Vectors:
-        vectors = self.encoder.encode(texts)
+        # One by one: the last bits of a vector depend on what shares its batch, a float16 in the cache
+        # now and then turns one of them into a thousandth, and a run that finds a part of its phrases
+        # in the cache would not repeat the run that found none.
+        vectors = np.concatenate([self.encoder.encode([text]) for text in texts])
         length = np.linalg.norm(vectors, axis=1, keepdims=True)
         unit: Vectors = vectors / np.maximum(length, np.finfo(np.float32).tiny)
         return unit

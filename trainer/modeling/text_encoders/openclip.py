@@ -89,7 +89,7 @@ def _load(model: str, pretrained: str, device: str) -> tuple[Any, Any]:
         reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else repr(error)
         raise UsageError(
             f"open_clip weights {model}/{pretrained} cannot be loaded ({reason}); offline, give a "
-            "checkpoint file as `pretrained`, or use text=minilm"
+            "checkpoint file as `pretrained`, or use text.name=minilm"
         ) from error
     network.visual = None
     return network, open_clip.get_tokenizer(model)

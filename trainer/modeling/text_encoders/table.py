@@ -7,7 +7,7 @@ without any download, for the names in the table and no others; the prompt is al
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ class TableEncoder:
         vectors: `.npy` file of shape `(N, dim)`, any float type.
         names: The N names in the order of the rows; or a file of them: text with one a line, or CSV
             with a header that has the column `name`.
+        aliases: For names that are not in the table, the name it has instead.
 
     Raises:
         BadDataError: If the files do not fit together, or hold numbers that are not finite.
@@ -36,7 +37,12 @@ class TableEncoder:
     class_templates: tuple[str, ...] = ("{}",)
     phrase_template: str = "{}"
 
-    def __init__(self, vectors: str | Path, names: Sequence[str] | str | Path) -> None:
+    def __init__(
+        self,
+        vectors: str | Path,
+        names: Sequence[str] | str | Path,
+        aliases: Mapping[str, str] | None = None,
+    ) -> None:
         path = Path(vectors)
         try:
             table = np.load(path, allow_pickle=False)
@@ -52,6 +58,9 @@ class TableEncoder:
         if not np.isfinite(self._vectors).all():
             raise BadDataError(f"{path}: has numbers that are not finite")
         self._row = {normalise_name(name): row for row, name in enumerate(listed)}
+        for name, instead in (aliases or {}).items():
+            if (row := self._row.get(normalise_name(instead))) is not None:
+                self._row.setdefault(normalise_name(name), row)
         self.dim = int(table.shape[1])
         self.fingerprint = f"table-{file_fingerprint(path)}"
 
@@ -66,7 +75,7 @@ class TableEncoder:
             missing = texts[rows.index(-1)]
             raise UsageError(
                 f"{missing!r} is not in the table of {len(self._row)} text vectors: choose names it "
-                "has, or an encoder of free text (text=minilm or text=open_clip)"
+                "has, or an encoder of free text (text.name=minilm or text.name=open_clip)"
             )
         vectors: Vectors = self._vectors[rows]
         return vectors

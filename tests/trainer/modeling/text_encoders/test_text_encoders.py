@@ -206,6 +206,16 @@ def test_minilm_s_vector_does_not_depend_on_the_other_texts(minilm: MiniLMEncode
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
+def test_an_embedding_is_the_same_bits_in_any_company(minilm: MiniLMEncoder) -> None:
+    """Else a run with a warm cache would not repeat the one with a cold cache."""
+    texts = [
+        f"{colour} {thing}" for colour in ("red", "dotted") for thing in ("mug", "kite", "old hat")
+    ]
+    together = TextEmbedder(minilm).phrases(texts)
+    alone = torch.cat([TextEmbedder(minilm).phrases([text]) for text in texts])
+    assert torch.equal(together, alone)
+
+
 def test_minilm_understands_phrases(minilm: MiniLMEncoder) -> None:
     embedder = TextEmbedder(minilm)
     classes = embedder.classes(["dog", "car", "mug", "tree"])
