@@ -24,10 +24,10 @@ from pipelines.table.summary import judge, summarise
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, stop)
     try:
         plan = plan_of(args)
-        prepare(Path(plan.data), world_settings(plan.preset), {row.profile for row in plan.rows})
+        prepare(Path(plan.data), world_settings(plan.preset), [row.alps for row in plan.rows])
         results = run_jobs(plan.jobs(), Path(plan.runs), plan.preset.slots)
     except AlpError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -102,7 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _stop(*_: object) -> None:
+def stop(*_: object) -> None:
+    """Make a polite kill look like Ctrl-C."""
     raise KeyboardInterrupt
 
 

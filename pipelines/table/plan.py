@@ -77,12 +77,12 @@ def world_settings(preset: Preset) -> SceneConfig:
         train=train,
         val=val,
         test=test,
-        image_size=128,
+        image_size=96,
         min_things=3,
-        max_things=7,
-        min_scale=0.16,
-        max_scale=0.55,
-        clutter=16,
+        max_things=6,
+        min_scale=0.2,
+        max_scale=0.6,
+        clutter=10,
     )
 
 
@@ -108,6 +108,23 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     backbone: str = ""
 
 
+class AlpSet(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """ALPs of the world.
+
+    Attributes:
+        profile: Noise profile of the narrator.
+        percent: How many of the train split's narratives, the first ones.
+    """
+
+    profile: str = "coco"
+    percent: int = 100
+
+    @property
+    def folder(self) -> str:
+        """Where they are, below the data folder."""
+        return f"alps_{self.profile}" + ("" if self.percent == 100 else f"_{self.percent}percent")
+
+
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A row of a table: a model, its supervision, and changes of the config.
 
@@ -117,6 +134,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         supervision: Of `SUPERVISIONS`.
         changes: Further overrides of the config.
         profile: Noise profile of the narrator whose ALPs are used.
+        percent: How many of the train split's narratives are used.
+        config: Config below `CONFIGS`; of the model and the supervision unless given.
     """
 
     name: str
@@ -124,6 +143,13 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     supervision: str
     changes: tuple[str, ...] = ()
     profile: str = "coco"
+    percent: int = 100
+    config: str = ""
+
+    @property
+    def alps(self) -> AlpSet:
+        """The ALPs it needs."""
+        return AlpSet(profile=self.profile, percent=self.percent)
 
 
 ROWS = tuple(
@@ -170,10 +196,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return Job(
             name=f"{row.name}/seed{seed}",
             kind="train",
-            config=f"{CONFIGS}/{row.model}_{row.supervision}.py",
+            config=f"{CONFIGS}/{row.config or f'{row.model}_{row.supervision}.py'}",
             overrides=(
                 *self._shared(seed),
-                f"data.alps={self.data}/alps_{row.profile}",
+                f"data.alps={self.data}/{row.alps.folder}",
                 f"data.test.annotations={test}/instances_{self.split}.json",
                 f"data.test.loader.images.images={test}/{self.split}",
                 f"data.train.num_workers={self.preset.loader_workers}",

@@ -6,7 +6,7 @@ it. So the backbone alone learns to name **crops of base classes of the train sp
 times cheaper than detection. No novel thing and no image of another split is among the crops, and all
 rows of a seed get the same file, so the rows differ in what they say they differ in.
 
-    crop (64 px, a thing with its surroundings, jittered) -> backbone -> mean of res5 -> linear -> softmax
+    crop (48 px, a thing with its surroundings, jittered) -> backbone -> mean of res5 -> linear -> softmax
 
 The file holds `backbone.bottom_up.*`, what `train.init_weights` takes. It is trained by the trainer's
 loop, so a stopped run goes on from its last checkpoint.
@@ -34,7 +34,7 @@ from trainer.engine.config import construct
 from trainer.engine.loop import Batch, Loop, LoopConfig
 from trainer.engine.weights import BOTTOM_UP
 
-CROP = 64
+CROP = 48
 """Side of a crop in pixels."""
 
 CONTEXT = (0.9, 1.6)

@@ -118,7 +118,7 @@ def estimate(values: Sequence[float]) -> Estimate:
         raise UsageError("no seed has a result")
     mean, n = statistics.fmean(values), len(values)
     ci95 = None
-    if n > 1:
+    if n > 1 and math.isfinite(mean):
         t = T_975[n - 2] if n - 2 < len(T_975) else 1.96
         half = t * statistics.stdev(values) / math.sqrt(n)
         ci95 = (round(mean - half, 2), round(mean + half, 2))
