@@ -17,7 +17,7 @@ from .text import text
 from .tiny_world import alps, boxes, data, masks, optimizer, schedule, train, train_loader
 
 SIZE = 96
-MAX_DETECTIONS = 40
+MAX_DETECTIONS = 25
 SCORE_THRESHOLD = 0.02
 
 for _source in (masks.mapper, boxes.mapper.mapper, alps.mapper):
