@@ -54,7 +54,9 @@ def test_each_fault_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     out = capsys.readouterr().out
     assert "val2017  (folder of images, data.test.loader.images.images): is empty" in out
     assert "not in COCO format" in out
-    assert "alps  (folder of ALP shards (`make alps`), data.train.alps.records.folder): no such" in out
+    assert (
+        "alps  (folder of ALP shards (`make alps`), data.train.alps.records.folder): no such" in out
+    )
     assert "3 of " in out
 
 
