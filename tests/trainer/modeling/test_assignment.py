@@ -141,6 +141,8 @@ def test_the_size_limit_moves_boxes_between_levels_and_nothing_else() -> None:
     assert found[0] == [[True, False, False], [True, False, False]]
     assert found[1][0] == [False, False, True]
     assert found[1][1] == [True, False, False]
-    # The same points round the centre of the small box, however the limits are.
-    small_box = [m._match_anchors(boxes[1:], anchors)[0, : sizes[0]] > 0 for m in (stock, small)]
-    assert torch.equal(small_box[0], small_box[1])
+    # Within the limits of both, the same points round the centre: the radius did not change.
+    half = fcosmo(size_limit=4.0)
+    inside = [m._match_anchors(boxes[1:], anchors)[0, : sizes[0]] > 0 for m in (stock, half)]
+    assert torch.equal(inside[0], inside[1])
+    assert int(inside[0].sum()) == 9
