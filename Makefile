@@ -109,7 +109,9 @@ BUILD_FLAGS = $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 # `alps fetch` prints a path a line; the name of an official split ends in its role.
 .PHONY: alps
 alps: $(VENV)/.alps ## Build ALPs: of the sample, of NARRATIVES="file dir url", or of the official SPLITS="coco_val"; OUT=, SPLIT=, WORKERS=, ARGS=
-ifneq ($(strip $(SPLITS)),)
+ifneq ($(and $(strip $(SPLITS)),$(strip $(NARRATIVES))),)
+	@echo "make alps: SPLITS and NARRATIVES were both given; give one, and run it again for the other" >&2; exit 2
+else ifneq ($(strip $(SPLITS)),)
 	@set -ef; for name in $(SPLITS); do \
 	    files=$$($(ALPS) fetch $$name); \
 	    case $$name in *_train) role=train ;; *_test) role=test ;; *) role=val ;; esac; \

@@ -71,20 +71,22 @@ class Letters:
 
     Attributes:
         codes: Unsigned integers (L,), code points.
-        place: int64 (L,), offset of each letter in its own text.
+        position: int64 (L,), offset of each letter in all texts end to end.
         offsets: int64 (T + 1,), the letters of each text.
+        text_offsets: int64 (T + 1,), where each text starts.
     """
 
     codes: npt.NDArray[np.unsignedinteger]
-    place: Ints
+    position: Ints
     offsets: Ints
+    text_offsets: Ints
 
-    def token_starts(self) -> Bools:
-        """Whether a token starts at each letter; shape (L + 1,), the end of the letters counts too."""
+    def token_starts(self) -> bytes:
+        """Whether a token starts at each letter: L + 1 bytes, the end of the letters counts too."""
         starts = np.ones(len(self.codes) + 1, np.bool_)
-        np.not_equal(self.place[1:], self.place[:-1] + 1, out=starts[1:-1])
+        np.not_equal(self.position[1:] - self.position[:-1], 1, out=starts[1:-1])
         starts[self.offsets] = True
-        return starts
+        return starts.tobytes()
 
     def text(self, first: int, last: int) -> str:
         """The letters `first` to `last`, end exclusive."""
@@ -101,14 +103,15 @@ def align_utterances(batch: NarrativeBatch) -> Alignment:
         The places. Places never overlap and follow each other in the order of the utterances, or in
         the order of their times where only that order fits the caption.
     """
-    captions, spoken = _letters(batch.captions), _letters(batch.utterances)
+    captions = _letters_of(batch.captions)
+    spoken = _letters(batch.spoken, batch.spoken_offsets)
     start, end, exact = _align_letters(captions, spoken, batch.utterance_offsets)
     offsets = batch.utterance_offsets
     inexact = []
     for index in np.flatnonzero(~exact).tolist():
         words = slice(int(offsets[index]), int(offsets[index + 1]))
         places = _align_by_time(
-            batch.captions[index], batch.utterances[words], batch.utterance_start[words]
+            batch.captions[index], batch.utterances(index), batch.utterance_start[words]
         )
         if places is None:
             inexact.append(index)
@@ -143,14 +146,19 @@ def _align_letters(
     placed = np.flatnonzero(np.repeat(exact, sizes) & (spoken_counts > 0))
     start = np.full(len(spoken_counts), -1, np.int64)
     end = start.copy()
-    start[placed] = captions.place[(spoken.offsets[:-1] + shift)[placed]]
-    end[placed] = captions.place[(spoken.offsets[1:] + (shift - 1))[placed]] + 1
+    text = np.repeat(captions.text_offsets[:-1], sizes)[placed]
+    start[placed] = captions.position[(spoken.offsets[:-1] + shift)[placed]] - text
+    end[placed] = captions.position[(spoken.offsets[1:] + (shift - 1))[placed]] + 1 - text
     return start, end, exact
 
 
-def _letters(texts: list[str]) -> Letters:
+def _letters_of(texts: list[str]) -> Letters:
     """Reduces texts to their letters and digits."""
-    joined = "".join(texts)
+    return _letters("".join(texts), offsets_of([len(text) for text in texts]))
+
+
+def _letters(joined: str, text_offsets: Ints) -> Letters:
+    """Reduces texts, given end to end, to their letters and digits."""
     lowered = joined.lower()
     if len(lowered) != len(joined):  # a few letters lower to two code points, such as "İ"
         lowered = "".join(low if len(low := char.lower()) == 1 else char for char in joined)
@@ -165,9 +173,8 @@ def _letters(texts: list[str]) -> Letters:
         codes = np.frombuffer(lowered.encode("utf-32-le", "surrogatepass"), np.uint32)
         position = np.flatnonzero(np.fromiter(map(str.isalnum, lowered), np.bool_, len(lowered)))
         codes = codes[position]
-    text_offsets = offsets_of(np.fromiter(map(len, texts), np.int64, len(texts)))
     offsets = np.searchsorted(position, text_offsets)
-    return Letters(codes, position - np.repeat(text_offsets[:-1], np.diff(offsets)), offsets)
+    return Letters(codes, position, offsets, text_offsets)
 
 
 _ASCII_LETTER = bytes(code < 128 and chr(code).isalnum() for code in range(256))
@@ -183,8 +190,8 @@ def _align_by_time(caption: str, utterances: list[str], start: Ints) -> tuple[In
     if not (start[1:] < start[:-1]).any():
         return None
     order = np.argsort(start, kind="stable")
-    by_time = _letters([utterances[index] for index in order.tolist()])
-    first, last, exact = _align_letters(_letters([caption]), by_time, np.array([0, len(order)]))
+    by_time = _letters_of([utterances[index] for index in order.tolist()])
+    first, last, exact = _align_letters(_letters_of([caption]), by_time, np.array([0, len(order)]))
     if not exact[0]:
         return None
     back = np.argsort(order)
@@ -200,7 +207,7 @@ def _align_inexact(
     end: Ints,
 ) -> None:
     """Second step, for the given narratives: writes the places of their utterances to `start` and `end`."""
-    # First and last character of what each spoken letter aligns with.
+    # First and last character of what each spoken letter aligns with, in all captions end to end.
     first = np.full(len(spoken.codes), _NOWHERE, np.int64)
     last = np.full(len(spoken.codes), -1, np.int64)
     tokens = captions.token_starts(), spoken.token_starts()
@@ -214,10 +221,10 @@ def _align_inexact(
     letters = ranges(spoken.offsets[words], letter_counts)
     bounds = offsets_of(letter_counts)
     found = segment_reduce(np.maximum, last[letters], bounds, -1)
-    start[words] = np.where(
-        found < 0, -1, segment_reduce(np.minimum, first[letters], bounds, _NOWHERE)
-    )
-    end[words] = np.where(found < 0, -1, found + 1)
+    text = np.repeat(captions.text_offsets[narratives], sizes)
+    begin = segment_reduce(np.minimum, first[letters], bounds, _NOWHERE)
+    start[words] = np.where(found < 0, -1, begin - text)
+    end[words] = np.where(found < 0, -1, found + 1 - text)
 
 
 _NOWHERE = np.iinfo(np.int64).max
@@ -228,7 +235,7 @@ def _align_narrative(
     spoken: Letters,
     caption_part: slice,
     spoken_part: slice,
-    tokens: tuple[Bools, Bools],
+    tokens: tuple[bytes, bytes],
     first: Ints,
     last: Ints,
 ) -> None:
@@ -245,47 +252,46 @@ def _align_narrative(
         first: Written: the first character that each spoken letter aligns with.
         last: Written: the last character.
     """
-    a, b = caption_part.start, spoken_part.start
-    shorter = min(caption_part.stop - a, spoken_part.stop - b)
-    equal = captions.codes[a : a + shorter] == spoken.codes[b : b + shorter]
-    both = tokens[0][a : a + shorter + 1] & tokens[1][b : b + shorter + 1]
-    head = _shared(equal, both)
-    first[b : b + head] = last[b : b + head] = captions.place[a : a + head]
+    a, b, a_end, b_end = caption_part.start, spoken_part.start, caption_part.stop, spoken_part.stop
+    rest = min(a_end - a, b_end - b)
+    head = _count_equal(captions.codes[a : a + rest], spoken.codes[b : b + rest])
+    while not (tokens[0][a + head] and tokens[1][b + head]):
+        head -= 1
+    first[b : b + head] = last[b : b + head] = captions.position[a : a + head]
 
-    a, b, rest = a + head, b + head, shorter - head
-    a_end, b_end = caption_part.stop, spoken_part.stop
-    equal = captions.codes[a_end - rest : a_end] == spoken.codes[b_end - rest : b_end]
-    both = tokens[0][a_end - rest : a_end + 1] & tokens[1][b_end - rest : b_end + 1]
-    tail = _shared(equal[::-1], both[::-1])
+    a, b, rest = a + head, b + head, rest - head
+    tail = _count_equal(
+        captions.codes[a_end - rest : a_end][::-1], spoken.codes[b_end - rest : b_end][::-1]
+    )
+    while not (tokens[0][a_end - tail] and tokens[1][b_end - tail]):
+        tail -= 1
     a_end, b_end = a_end - tail, b_end - tail
-    shared = captions.place[a_end : a_end + tail]
+    shared = captions.position[a_end : a_end + tail]
     first[b_end : b_end + tail] = last[b_end : b_end + tail] = shared
     if a == a_end or b == b_end:
         return
-    found = a + np.flatnonzero(tokens[0][a : a_end + 1])
-    heard = b + np.flatnonzero(tokens[1][b : b_end + 1])
+    found = [place for place in range(a, a_end + 1) if tokens[0][place]]
+    heard = [place for place in range(b, b_end + 1) if tokens[1][place]]
     if (len(found) - 1) * (len(heard) - 1) > _MAX_TOKEN_PAIRS:
         return
     for one, other in align_tokens(_texts(captions, found), _texts(spoken, heard)):
-        token = slice(int(heard[other]), int(heard[other + 1]))
-        first[token] = captions.place[found[one]]
-        last[token] = captions.place[found[one + 1] - 1]
+        token = slice(heard[other], heard[other + 1])
+        first[token] = captions.position[found[one]]
+        last[token] = captions.position[found[one + 1] - 1]
 
 
-def _shared(equal: Bools, bounds: Bools) -> int:
-    """The most letters from the start that are all equal and end where tokens do.
-
-    Args:
-        equal: bool (L,).
-        bounds: bool (L + 1,), set at 0.
-    """
-    prefix = len(equal) if equal.all() else int(equal.argmin())
-    return prefix - int(bounds[: prefix + 1][::-1].argmax())
+def _count_equal(
+    left: npt.NDArray[np.unsignedinteger], right: npt.NDArray[np.unsignedinteger]
+) -> int:
+    """How many letters from the start are the same, two arrays of one length."""
+    differs = left != right
+    first = int(differs.argmax()) if len(differs) else 0
+    return first if len(differs) and differs[first] else len(differs)
 
 
-def _texts(letters: Letters, bounds: Ints) -> list[str]:
+def _texts(letters: Letters, bounds: list[int]) -> list[str]:
     """The tokens between consecutive bounds."""
-    return [letters.text(one, other) for one, other in pairwise(bounds.tolist())]
+    return [letters.text(one, other) for one, other in pairwise(bounds)]
 
 
 def align_tokens(left: list[str], right: list[str]) -> list[tuple[int, int]]:
@@ -315,23 +321,36 @@ def _align_middle(left: list[str], right: list[str]) -> list[tuple[int, int]]:
         return []
     substitution = _substitution_costs(left, right)
     rows, columns = substitution.shape
-    cost = np.empty((rows + 1, columns + 1), np.int32)
-    ladder = np.arange(columns + 1, dtype=np.int32)
-    cost[0] = ladder
+    # Less the column's number: an insertion costs 1 a column, so it becomes a running minimum.
+    cost = np.zeros((rows + 1, columns + 1), np.int32)
+    substitution -= 1
     for row in range(rows):
-        step = cost[row] + 1
+        step = cost[row + 1]
+        np.add(cost[row], 1, out=step)
         np.minimum(step[1:], cost[row, :-1] + substitution[row], out=step[1:])
-        # An insertion costs 1 a column: with the ladder taken off it is a running minimum.
-        cost[row + 1] = np.minimum.accumulate(step - ladder) + ladder
+        np.minimum.accumulate(step, out=step)
+    return _trace_back(cost, substitution)
+
+
+def _trace_back(
+    cost: npt.NDArray[np.int32], substitution: npt.NDArray[np.int32]
+) -> list[tuple[int, int]]:
+    """The pairs of tokens that the cheapest way through the table aligns.
+
+    Args:
+        cost: (A + 1, B + 1), each less its column's number.
+        substitution: (A, B), less 1.
+    """
     pairs = []
-    row, column = rows, columns
+    row, column = (size - 1 for size in cost.shape)
     while row and column:
-        here = cost[row, column]
-        if here == cost[row - 1, column - 1] + substitution[row - 1, column - 1]:
+        here = cost.item(row, column)
+        pair = substitution.item(row - 1, column - 1)
+        if here == cost.item(row - 1, column - 1) + pair:
             row, column = row - 1, column - 1
-            if substitution[row, column] < 2:
+            if pair < 1:
                 pairs.append((row, column))
-        elif here == cost[row - 1, column] + 1:
+        elif here == cost.item(row - 1, column) + 1:
             row -= 1
         else:
             column -= 1

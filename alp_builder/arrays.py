@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 Ints: TypeAlias = npt.NDArray[np.int64]
+Grid: TypeAlias = npt.NDArray[np.int32]
+"""Coordinates in units of 2^-24 of the image; half the bytes of other numbers, for there are many."""
 Floats: TypeAlias = npt.NDArray[np.float64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 _Scalar = TypeVar("_Scalar", bound=np.generic)

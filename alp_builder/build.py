@@ -348,10 +348,8 @@ class _Build:
             )
             if any(p.is_file() and sha256_of(p) == info.sha256 for p in (staged, final)):
                 return info, extra, narratives
-        pieces = [
-            chunk_files.read_rows(self._chunk_path(number), index, count) for number in numbers
-        ]
-        rows, extra, narratives = merge_rows([p for p in pieces if p.num_rows], schema)
+        pieces = (chunk_files.read_rows(self._chunk_path(n), index, count) for n in numbers)
+        rows, extra, narratives = merge_rows(pieces, schema)
         info = write_shard(rows, staged, relative, split, self.config.shards)
         write_atomic(note, msgspec.json.encode((info, extra, narratives)))
         return info, extra, narratives

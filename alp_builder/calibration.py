@@ -10,12 +10,16 @@ predictor from the columns of a shard to a better guess. For each axis a of a bo
 where t is the tight box's centre and the features f_k are those of `SIDE_FEATURES`:
 
     one      1                                     dwell   log(1 + dwell time in s)
-    along    log(s_a / 1/4)                        points  log(points / 20)
-    across   log(side along the other axis / 1/4)  components  log(components of the window)
-                                                   plural  1 where the phrase is plural
+    along    log(s_a / 1/4)                        steady  dwell time over the window's time with trace
+    across   log(side along the other axis / 1/4)  points  log(points / 20)
+    plural   1 where the phrase is plural          components  log(components of the window)
+    group    1 where it was named as a group       stuff   1 where its head is in `STUFF_NOUNS`
+                                                   stuff_width  the same, of the x axis only
 
-Left out on purpose: how early a phrase is named, which predicts much in simulated narratives (their grammar
-names large things first) and misled on real ones; and the noun, for the nouns of novel classes are not seen.
+The last two are all that is taken of the noun: whether it names a thing or an amorphous region ("grass"),
+which is known of any noun; what else a noun tells is not known for novel classes. Left out on purpose: how
+early a phrase is named, which predicts much in simulated narratives (their grammar names large things first)
+and misled on real ones.
 
 What is read are the columns as a shard holds them, so a data set at hand can be calibrated as well as one that
 is being built. Every step is elementwise: a box does not depend on its neighbours in a batch. `alps calibrate`
@@ -36,12 +40,16 @@ from msgspec import Meta
 
 from alp_builder.arrays import Floats
 from alp_builder.errors import UsageError
+from alp_builder.lexicon import STUFF_NOUNS
 from alp_builder.schema import BOX, TIGHT_BOX
 
 if TYPE_CHECKING:
     from alp_builder.config import BuildConfig
 
-SIDE_FEATURES = ("one", "along", "across", "dwell", "points", "components", "plural")
+SIDE_FEATURES = (
+    "one", "along", "across", "dwell", "steady", "points", "components", "plural", "group", "stuff",
+    "stuff_width",
+)  # fmt: skip
 SHIFT_FEATURES = ("to_image_centre", "to_tight_centre")
 
 _TYPICAL_SIDE = 0.25  # where the logarithms of sides are zero
@@ -52,7 +60,10 @@ Coefficient = Annotated[float, Meta(ge=-10, le=10)]
 Columns = Mapping[str, npt.NDArray[Any]]
 """Columns of B rows of a shard, each (B,)."""
 
-INPUTS = (*BOX, *TIGHT_BOX, "dwell_time", "num_points", "num_components", "is_plural")
+INPUTS = (
+    *BOX, *TIGHT_BOX, "dwell_time", "dwell_fraction", "num_points", "num_components", "is_plural",
+    "is_group", "head_lemma",
+)  # fmt: skip
 """The columns a calibration reads."""
 
 
@@ -69,7 +80,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         fitted_on: What it was fitted on and what it reached there, in words and figures.
     """
 
-    format: Annotated[int, Meta(ge=1, le=1)] = 1
+    format: Annotated[int, Meta(ge=2, le=2)] = 2
     side: dict[str, Coefficient]
     shift: dict[str, Coefficient]
     max_log: Annotated[float, Meta(gt=0, le=3)] = 1.5
@@ -155,9 +166,12 @@ def side_features(columns: Columns) -> Floats:
     dwell = np.log1p(np.maximum(_column(columns, "dwell_time"), 0.0))
     points = np.log(np.maximum(_column(columns, "num_points"), 1.0) / _TYPICAL_POINTS)
     components = np.log(np.maximum(_column(columns, "num_components"), 1.0))
-    plural = _column(columns, "is_plural")
-    shared = [one * values for values in (dwell, points, components, plural)]
-    return np.stack([one, logs, logs[::-1], *shared])
+    stuff = np.array([lemma in STUFF_NOUNS for lemma in columns["head_lemma"]], np.float64)
+    kinds = (_column(columns, "is_plural"), _column(columns, "is_group"), stuff)
+    steady = _column(columns, "dwell_fraction")
+    shared = [one * values for values in (dwell, steady, points, components, *kinds)]
+    along_x = np.array([[1.0], [0.0]])
+    return np.stack([one, logs, logs[::-1], *shared, along_x * stuff])
 
 
 def shift_features(columns: Columns) -> Floats:

@@ -130,7 +130,9 @@ def read_rows(path: Path, index: int, count: int) -> pa.Table:
             hashes = table[IMAGE_HASH].to_numpy()
             first = int(np.searchsorted(hashes, np.uint64(low), "left"))
             last = int(np.searchsorted(hashes, np.uint64(high), "right"))
-            return table.slice(first, last - first).replace_schema_metadata(None)
+            # A copy: a slice would keep the whole file mapped, and a shard takes a little of many files.
+            chosen = pa.array(np.arange(first, last))
+            return table.take(chosen).replace_schema_metadata(None)
     except (OSError, pa.ArrowException) as error:
         raise BadDataError(
             f"{path}: broken work file ({error}); delete it and run again"

@@ -53,7 +53,7 @@ class InputConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     max_caption_chars: Count = 20_000
     max_word_chars: Count = 500
     max_time: Annotated[float, Meta(gt=0, le=1e6)] = 14_400.0
-    coordinate_margin: Annotated[float, Meta(ge=0, le=100)] = 1.0
+    coordinate_margin: Annotated[float, Meta(ge=0, le=60)] = 1.0
     max_inflation: Count = 200
 
 

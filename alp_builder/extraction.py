@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from itertools import chain, compress
+from operator import attrgetter, not_
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from alp_builder.alignment import align_utterances
-from alp_builder.arrays import Bools, Floats, Ints, keep_freed_memory
+from alp_builder.arrays import Bools, Floats, Ints, group_of, keep_freed_memory, offsets_of
 from alp_builder.boxes import Boxes, drop_reasons, make_boxes
 from alp_builder.calibration import INPUTS, calibrated_boxes, check_fits
 from alp_builder.config import BuildConfig
-from alp_builder.narratives import MICROSECONDS, NarrativeBatch
+from alp_builder.narratives import GRID, MICROSECONDS, NarrativeBatch
 from alp_builder.phrases import Phrase, PhraseExtractor
 from alp_builder.pointer import WindowPoints, find_components, gather_points
 from alp_builder.quality import quality_score
@@ -48,11 +49,11 @@ class PhraseTable:
 
     def column(self, name: str) -> npt.NDArray[np.int64]:
         """An integer or boolean attribute of all phrases as int64 (F,)."""
-        return np.array(list(map(attrgetter(name), self.phrases)), np.int64)
+        return np.fromiter(map(attrgetter(name), self.phrases), np.int64, len(self.phrases))
 
     def take(self, chosen: Bools) -> PhraseTable:
         """The phrases where `chosen`, bool (F,), is set."""
-        phrases = [self.phrases[index] for index in np.flatnonzero(chosen).tolist()]
+        phrases = list(compress(self.phrases, chosen.tolist()))
         return PhraseTable(self.narrative[chosen], self.index[chosen], phrases)
 
 
@@ -173,19 +174,18 @@ def locate_boxes(
 
 def _things(phrases: Sequence[list[Phrase]], counts: Counter[str]) -> PhraseTable:
     """The phrases that name things; the others are counted."""
-    kept: list[Phrase] = []
-    narratives: list[int] = []
-    indices: list[int] = []
-    for narrative, found in enumerate(phrases):
-        counts["phrases"] += len(found)
-        for index, phrase in enumerate(found):
-            if phrase.dropped:
-                counts[DROPPED + phrase.dropped] += 1
-            else:
-                kept.append(phrase)
-                narratives.append(narrative)
-                indices.append(index)
-    return PhraseTable(np.array(narratives, np.int64), np.array(indices, np.int64), kept)
+    every = list(chain.from_iterable(phrases))
+    offsets = offsets_of(list(map(len, phrases)))
+    reasons = list(map(attrgetter("dropped"), every))
+    kept = np.fromiter(map(not_, reasons), np.bool_, len(every))
+    counts["phrases"] += len(every)
+    for reason, count in Counter(reasons).items():
+        if reason:
+            counts[DROPPED + reason] += count
+    table = PhraseTable(
+        group_of(offsets), np.arange(len(every)) - np.repeat(offsets[:-1], np.diff(offsets)), every
+    )
+    return table.take(kept)
 
 
 def _rows(batch: NarrativeBatch, located: Located, kept: Ints, config: BuildConfig) -> pa.Table:
@@ -246,8 +246,8 @@ def _traces(points: WindowPoints, boxes: Boxes, kept: Ints) -> dict[str, object]
     groups = boxes.points
     chosen = [groups.index[groups.offsets[box] : groups.offsets[box + 1]] for box in kept.tolist()]
     return {
-        "trace_x": [points.x[index].astype(np.float32) for index in chosen],
-        "trace_y": [points.y[index].astype(np.float32) for index in chosen],
+        "trace_x": [(points.x[index] / GRID).astype(np.float32) for index in chosen],
+        "trace_y": [(points.y[index] / GRID).astype(np.float32) for index in chosen],
         "trace_t": [_seconds(points.t[index]) for index in chosen],
     }
 

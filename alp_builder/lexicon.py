@@ -48,6 +48,15 @@ ABSTRACT_NOUNS = _words(
 )
 """Heads that name no thing one could point at, when nothing follows that they are a part or kind of."""
 
+STUFF_NOUNS = _words(
+    "sky cloud fog mist smoke grass grassland lawn field meadow ground soil dirt mud sand beach desert"
+    " gravel road street path pathway track pavement sidewalk footpath floor carpet wall ceiling water sea"
+    " ocean river stream lake pond ice snow mountain hill forest land landscape"
+)
+"""Heads that name amorphous regions of a scene, not things with a shape of their own: they reach far
+beyond the part that is pointed at. From everyday English and the stuff of COCO-Stuff (Caesar et al., CVPR
+2018), less what can be counted and has an outline (trees, buildings, curtains)."""
+
 GROUP_NOUNS = _words(
     "group bunch pair couple herd flock crowd set row number lot pile stack series variety collection"
     " team crew range array batch bundle cluster heap plenty dozen swarm"

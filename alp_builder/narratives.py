@@ -15,12 +15,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
 
-from alp_builder.arrays import Bools, Floats, Ints, group_of, offsets_of, segment_any
+from alp_builder.arrays import Bools, Grid, Ints, group_of, offsets_of, segment_any
 from alp_builder.config import InputConfig
 from alp_builder.records import (
     Line,
@@ -32,6 +32,8 @@ from alp_builder.records import (
 )
 
 MICROSECONDS = 1_000_000
+GRID = 1 << 24
+"""Grid cells along each side of the image: places are integers of them, finer than float32 near 1."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,17 @@ class NarrativeBatch:
         annotator_ids: int64 (N,).
         captions: N captions.
         actors: N names of the actor a video narrative follows, else empty.
-        utterances: U texts.
+        spoken: The texts of all utterances end to end.
+        spoken_offsets: int64 (U + 1,), where each one starts in it, in code points.
         utterance_offsets: int64 (N + 1,).
         utterance_start: int64 (U,), microseconds.
         utterance_end: int64 (U,), microseconds.
         point_offsets: int64 (N + 1,).
-        x: float64 (P,), fractions of the image's width.
-        y: float64 (P,), fractions of the image's height.
+        x: int32 (P,), in units of 2^-24 of the image's width.
+        y: int32 (P,), in units of 2^-24 of the image's height.
         t: int64 (P,), microseconds, never decreasing within a narrative.
-        segment: int64 (P,), number of the trace segment, increasing over the batch. A new segment
-            starts whenever the pointer comes back into the image.
+        enters: bool (P,), whether a trace segment starts there: it does whenever the pointer comes back
+            into the image.
     """
 
     dataset_ids: list[str]
@@ -61,15 +64,16 @@ class NarrativeBatch:
     annotator_ids: Ints
     captions: list[str]
     actors: list[str]
-    utterances: list[str]
+    spoken: str
+    spoken_offsets: Ints
     utterance_offsets: Ints
     utterance_start: Ints
     utterance_end: Ints
     point_offsets: Ints
-    x: Floats
-    y: Floats
+    x: Grid
+    y: Grid
     t: Ints
-    segment: Ints
+    enters: Bools
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -80,9 +84,12 @@ class NarrativeBatch:
         words = [record.timed_caption or [] for record in records]
         traces = [record.traces or [] for record in records]
         flat_words = list(chain.from_iterable(words))
+        texts = [word.utterance for word in flat_words]
         segments = list(chain.from_iterable(traces))
         points = list(chain.from_iterable(segments))
-        segment_sizes = np.fromiter(map(len, segments), np.int64, len(segments))
+        segment_starts = offsets_of([len(segment) for segment in segments if segment])[:-1]
+        enters = np.zeros(len(points), np.bool_)
+        enters[segment_starts] = True
         point_counts = [sum(map(len, trace)) for trace in traces]
         return cls(
             dataset_ids=[record.dataset_id for record in records],
@@ -90,16 +97,23 @@ class NarrativeBatch:
             annotator_ids=np.array([record.annotator_id for record in records], np.int64),
             captions=[record.caption for record in records],
             actors=[record.actor for record in records],
-            utterances=[word.utterance for word in flat_words],
+            spoken="".join(texts),
+            spoken_offsets=offsets_of([len(text) for text in texts]),
             utterance_offsets=offsets_of([len(group) for group in words]),
             utterance_start=_microseconds([word.start_time for word in flat_words]),
             utterance_end=_microseconds([word.end_time for word in flat_words]),
             point_offsets=offsets_of(point_counts),
-            x=np.array([point.x for point in points], np.float64),
-            y=np.array([point.y for point in points], np.float64),
+            x=_on_grid([point.x for point in points]),
+            y=_on_grid([point.y for point in points]),
             t=_microseconds([point.t for point in points]),
-            segment=np.repeat(np.arange(len(segments)), segment_sizes),
+            enters=enters,
         )
+
+    def utterances(self, narrative: int) -> list[str]:
+        """The texts of a narrative's utterances."""
+        first, last = self.utterance_offsets[narrative : narrative + 2].tolist()
+        bounds = self.spoken_offsets[first : last + 1].tolist()
+        return [self.spoken[start:end] for start, end in pairwise(bounds)]
 
     def narrative_ids(self) -> list[str]:
         """N stable ids: 16 hexadecimal digits of a hash.
@@ -184,7 +198,7 @@ def read_narratives(
 def _problems(batch: NarrativeBatch, config: InputConfig) -> dict[int, RecordError]:
     """Narratives whose numbers cannot be right, by index, each with its first problem."""
     limit = int(config.max_time * MICROSECONDS)
-    low, high = -config.coordinate_margin, 1 + config.coordinate_margin
+    low, high = -config.coordinate_margin * GRID, (1 + config.coordinate_margin) * GRID
     words, points = batch.utterance_offsets, batch.point_offsets
     narrative = group_of(points)
     steps_back = np.zeros(len(batch.t), np.bool_)
@@ -227,3 +241,9 @@ def _microseconds(seconds: list[float]) -> Ints:
     """Seconds to int64 microseconds; beyond 2**31 s they are clipped, far outside what is allowed."""
     array = np.clip(np.array(seconds, np.float64), -(2.0**31), 2.0**31)
     return np.rint(array * MICROSECONDS).astype(np.int64)
+
+
+def _on_grid(fractions: list[float]) -> Grid:
+    """Fractions of the image to grid units; beyond 63 images they are clipped, outside what is allowed."""
+    array = np.clip(np.array(fractions, np.float64), -63.0, 63.0)
+    return np.rint(array * GRID).astype(np.int32)

@@ -26,17 +26,18 @@ import numpy as np
 from alp_builder.arrays import (
     Bools,
     Floats,
+    Grid,
     Ints,
-    group_of,
     offsets_of,
     ranges,
     segment_reduce,
 )
 from alp_builder.config import TraceConfig
-from alp_builder.narratives import MICROSECONDS, NarrativeBatch
-from alp_builder.windows import time_keys
+from alp_builder.narratives import GRID, MICROSECONDS, NarrativeBatch
+from alp_builder.windows import TIME_BITS, time_keys
 
 _MAX_COPIES = 32  # windows of a narrative hold its points at most this often; bounds their memory
+_SPEED_STRIDE = 2  # points in a row that share a speed
 _MAX_NEIGHBOURS = 64  # later runs a run is compared with; bounds the work a hostile trace can cause
 
 
@@ -46,18 +47,20 @@ class WindowPoints:
 
     Attributes:
         offsets: int64 (F + 1,), the points of each window.
-        x: float64 (G,), fractions of the image's width.
-        y: float64 (G,), fractions of the image's height.
+        x: int32 (G,), in units of 2^-24 of the image's width.
+        y: int32 (G,), in units of 2^-24 of the image's height.
         t: int64 (G,), microseconds.
-        segment: int64 (G,), trace segment.
+        step: int64 (G,), microseconds since the window's point before, 0 at its first.
+        enters: bool (G,), whether a trace segment starts there.
         slow: bool (G,), whether the pointer dwells there rather than travels.
     """
 
     offsets: Ints
-    x: Floats
-    y: Floats
+    x: Grid
+    y: Grid
     t: Ints
-    segment: Ints
+    step: Ints
+    enters: Bools
     slow: Bools
 
 
@@ -69,13 +72,15 @@ class Runs:
         start: int64 (R,), first point, an index into the window points; increasing.
         size: int64 (R,), number of points.
         window: int64 (R,).
-        extent: float64 (4, R), smallest x and y, largest x and y.
+        extent: int32 (4, R), smallest x and y, largest x and y, in units of the grid.
+        tight: int32 (4, F), the same of all points of each window, travel included; 0 where it has none.
     """
 
     start: Ints
     size: Ints
     window: Ints
-    extent: Floats
+    extent: Grid
+    tight: Grid
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,8 @@ def gather_points(
         The points of each window. Where the windows of a narrative overlap so much that they would hold
         its points over 32 times, as only broken times do, all of them are empty.
     """
-    keys = time_keys(group_of(batch.point_offsets), batch.t)
+    keys = np.repeat(np.arange(len(batch)) << TIME_BITS, np.diff(batch.point_offsets))
+    keys += batch.t
     first = np.searchsorted(keys, time_keys(narrative, start), "left")
     last = np.searchsorted(keys, time_keys(narrative, end), "right")
     last = np.maximum(last, first)
@@ -123,11 +129,11 @@ def gather_points(
     np.add.at(held, narrative, last - first)
     broken = (held > _MAX_COPIES * np.diff(batch.point_offsets))[narrative]
     last = np.where(broken, first, last)
-    weight_before, has_before = _interpolation(batch, narrative, first, start, config)
-    weight_after, has_after = _interpolation(batch, narrative, last, end, config)
+    weight, known = _interpolation(
+        batch, narrative, np.stack([first, last]), np.stack([start, end]), config
+    )
+    has_before, has_after = known & ~broken
     has_after &= end > start  # a window of no length has one end, not two
-    has_before &= ~broken
-    has_after &= ~broken
 
     # Rows to gather: [interpolated start], the points inside, [interpolated end].
     sizes = last - first + has_before + has_after
@@ -135,13 +141,20 @@ def gather_points(
     index = ranges(first - has_before, sizes)
     head, tail = offsets[:-1][has_before], offsets[1:][has_after] - 1
     index[tail] -= 1  # an interpolated point takes all but time and place from the point before it
-    t, x, y = batch.t[index], batch.x[index], batch.y[index]
+    # All indices are good: mode "clip" spares numpy the look.
+    t = batch.t.take(index, mode="clip")
+    x, y = batch.x.take(index, mode="clip"), batch.y.take(index, mode="clip")
     t[head], t[tail] = start[has_before], end[has_after]
-    for ends, share in ((head, weight_before[has_before]), (tail, weight_after[has_after])):
+    for ends, share in ((head, weight[0, has_before]), (tail, weight[1, has_after])):
         left, right = index[ends], index[ends] + 1
-        x[ends] += share * (batch.x[right] - batch.x[left])
-        y[ends] += share * (batch.y[right] - batch.y[left])
-    return WindowPoints(offsets, x, y, t, batch.segment[index], _is_slow(batch, config)[index])
+        x[ends] += np.rint(share * (batch.x[right] - batch.x[left])).astype(np.int32)
+        y[ends] += np.rint(share * (batch.y[right] - batch.y[left])).astype(np.int32)
+    step = np.empty_like(t)
+    np.subtract(t[1:], t[:-1], out=step[1:])
+    step[offsets[:-1][sizes > 0]] = 0
+    enters = batch.enters[index]
+    enters[tail] = False
+    return WindowPoints(offsets, x, y, t, step, enters, _is_slow(batch, config)[index])
 
 
 def _interpolation(
@@ -151,18 +164,19 @@ def _interpolation(
 
     Returns:
         Weight of the right point, and whether the trace is known there and no point lies at that very
-        time; each of shape (F,).
+        time; each of shape (2, F), for the starts and the ends of windows.
     """
     low, high = batch.point_offsets[narrative], batch.point_offsets[narrative + 1]
     known = (right > low) & (right < high)
     left = np.where(known, right - 1, 0)
     right = np.where(known, right, 0)
     if not len(batch.t):
-        return np.zeros(len(left)), known
+        return np.zeros(left.shape), known
     gap = batch.t[right] - batch.t[left]
     away = np.hypot(batch.x[right] - batch.x[left], batch.y[right] - batch.y[left])
-    continuous = (gap <= round(config.max_gap * MICROSECONDS)) | (away <= config.rest_distance)
-    known &= (batch.segment[left] == batch.segment[right]) & continuous
+    continuous = gap <= round(config.max_gap * MICROSECONDS)
+    continuous |= away <= config.rest_distance * GRID
+    known &= ~batch.enters[right] & continuous
     known &= (batch.t[left] < time) & (time < batch.t[right])
     weight = (time - batch.t[left]) / np.maximum(gap, 1)
     return weight, known
@@ -174,7 +188,8 @@ def _is_slow(batch: NarrativeBatch, config: TraceConfig) -> Bools:
     A **stroke** is a stretch of a segment without a pause longer than the configured half width. Net
     displacement is taken between the points k before and k after within the stroke, where k samples last
     about the half width at the rate the narrative was sampled while the pointer moved. A point alone in its
-    stroke is at rest. (A binary search for the times themselves takes as long as all the rest of a box.)
+    stroke is at rest. Points of a stroke go by twos, which share the speed of the second: a half width is
+    several samples long. (A search for the times themselves takes as long as all the rest of a box.)
 
     Args:
         batch: Narratives with P points.
@@ -183,7 +198,8 @@ def _is_slow(batch: NarrativeBatch, config: TraceConfig) -> Bools:
     t, x, y = batch.t, batch.x, batch.y
     count = len(t)
     half = round(config.speed_half_width * MICROSECONDS)
-    breaks = (t[1:] - t[:-1] > half) | (batch.segment[1:] != batch.segment[:-1])
+    breaks = t[1:] - t[:-1] > half
+    breaks |= batch.enters[1:]
     bounds = np.concatenate([[0], np.flatnonzero(breaks) + 1, [count]]) if count else [0]
     first, last = np.asarray(bounds[:-1], np.int64), np.asarray(bounds[1:], np.int64) - 1  # (S,)
 
@@ -194,26 +210,27 @@ def _is_slow(batch: NarrativeBatch, config: TraceConfig) -> Bools:
     k = np.maximum(np.rint(half * steps / np.maximum(time, 1)), 1).astype(np.int64)
     k = np.repeat(np.minimum(k, count), np.diff(of_narrative))  # (S,)
 
-    # In place from here on: a pass over fresh memory costs several times one over warm memory.
+    # The points where speed is taken, as many of each stroke as `taken`.
     sizes = last - first + 1
-    reach = np.repeat(k, sizes)
-    left = np.arange(count)
-    right = left + reach
-    left -= reach
-    np.maximum(left, np.repeat(first, sizes), out=left)
-    np.minimum(right, np.repeat(last, sizes), out=right)
-    squared, dy = x[right], y[right]
-    squared -= x[left]
-    squared *= squared
-    dy -= y[left]
-    dy *= dy
-    squared += dy
-    duration = t[right]
-    duration -= t[left]
-    limit = duration * (config.travel_speed / MICROSECONDS)
+    taken = (sizes + (_SPEED_STRIDE - 1)) // _SPEED_STRIDE
+    offsets = offsets_of(taken)
+    at = np.arange(offsets[-1])
+    at *= _SPEED_STRIDE
+    at += np.repeat(first - offsets[:-1] * _SPEED_STRIDE + _SPEED_STRIDE // 2, taken)
+    reach, end = np.repeat(k, taken), np.repeat(last, taken)
+    np.minimum(at, end, out=at)
+    left = np.maximum(at - reach, np.repeat(first, taken))
+    right = np.minimum(at + reach, end)
+    ahead, behind = (
+        [values.take(side, mode="clip") for values in (x, y, t)] for side in (right, left)
+    )
+    squared = np.square(ahead[0] - behind[0], dtype=np.float64)
+    squared += np.square(ahead[1] - behind[1], dtype=np.float64)
+    limit = (ahead[2] - behind[2]) * (config.travel_speed * GRID / MICROSECONDS)
     limit *= limit
-    slow: Bools = squared <= limit
-    return slow
+    holds = np.full(len(at), _SPEED_STRIDE)
+    holds[offsets[1:] - 1] = sizes - (taken - 1) * _SPEED_STRIDE
+    return np.repeat(squared <= limit, holds)
 
 
 def find_components(points: WindowPoints, is_plural: Bools, config: TraceConfig) -> Components:
@@ -244,7 +261,10 @@ def find_components(points: WindowPoints, is_plural: Bools, config: TraceConfig)
     last = runs.start + (runs.size - 1)
     np.add.at(dwell, number, points.t[last] - points.t[runs.start])
     before, after = last[:-1], runs.start[1:]
-    rests = (number[1:] == number[:-1]) & (points.segment[after] == points.segment[before])
+    rests = number[1:] == number[:-1]
+    entries = np.flatnonzero(points.enters)
+    sides = (np.searchsorted(entries, place, "right") for place in (before, after))
+    rests &= np.equal(*sides)
     np.add.at(dwell, number[1:][rests], (points.t[after] - points.t[before])[rests])
     return Components(runs, number, runs.window[first_runs], dwell)
 
@@ -253,35 +273,39 @@ def _find_runs(points: WindowPoints, config: TraceConfig) -> Runs:
     """Cuts the dwelling points of each window where the pointer travelled, paused or left the image."""
     slow, count = points.slow, len(points.t)
     sizes = np.diff(points.offsets)
-    dwelt = segment_reduce(np.add, slow.astype(np.int32), points.offsets, 0)
+    travelled = np.searchsorted(np.flatnonzero(~slow), points.offsets)
+    dwelt = sizes - np.diff(travelled)
     rushed = (dwelt < config.min_slow_share * sizes) | (dwelt == 0)
     if rushed.any():
         slow = slow | np.repeat(rushed, sizes)
     # cut[i]: point i and the one before do not belong together; both ends are cut off too.
     cut = np.ones(count + 1, np.bool_)
-    pause = points.t[1:] - points.t[:-1] > round(config.max_gap * MICROSECONDS)
-    np.logical_or(pause, points.segment[1:] != points.segment[:-1], out=cut[1:-1])
+    np.greater(points.step[1:], round(config.max_gap * MICROSECONDS), out=cut[1:-1])
+    cut[1:-1] |= points.enters[1:]
     cut[1:-1] |= ~slow[:-1]
     cut[points.offsets] = True
     start = np.flatnonzero(slow & cut[:-1])
     cut[1:-1] |= ~slow[1:]
     end = np.flatnonzero(slow & cut[1:]) + 1
     window = np.repeat(np.arange(len(sizes)), np.diff(np.searchsorted(start, points.offsets)))
-    extent = np.empty((4, len(start)))
-    if len(start):
-        # reduceat takes each index up to the next: every other one is a run.
-        bounds = np.stack([start, end], 1).ravel()
-        bounds = bounds[:-1] if end[-1] == count else bounds
-        for side, (ufunc, values) in enumerate(
-            (
-                (np.minimum, points.x),
-                (np.minimum, points.y),
-                (np.maximum, points.x),
-                (np.maximum, points.y),
-            )
-        ):
-            extent[side] = ufunc.reduceat(values, bounds)[::2]
-    return Runs(start, end - start, window, extent)
+    # Runs and what lies between them, window by window: reduceat takes each index up to the next.
+    is_bound = np.zeros(count + 1, np.bool_)
+    is_bound[start] = is_bound[end] = is_bound[points.offsets] = True
+    bounds = np.flatnonzero(is_bound)[:-1]
+    pieces = [
+        ufunc.reduceat(values, bounds) if count else values[:0]
+        for ufunc in (np.minimum, np.maximum)
+        for values in (points.x, points.y)
+    ]
+    of_window, of_run = np.searchsorted(bounds, points.offsets), np.searchsorted(bounds, start)
+    tight = [
+        segment_reduce(ufunc, values, of_window, 0)
+        for ufunc, values in zip(
+            (np.minimum, np.minimum, np.maximum, np.maximum), pieces, strict=True
+        )
+    ]
+    extent = np.stack([values[of_run] for values in pieces])
+    return Runs(start, end - start, window, extent, np.stack(tight))
 
 
 def _join_near(runs: Runs, distance: Floats) -> Ints:
@@ -304,7 +328,7 @@ def _join_near(runs: Runs, distance: Floats) -> Ints:
     x0, y0, x1, y1 = runs.extent
     apart_x = np.maximum(x0[a], x0[b]) - np.minimum(x1[a], x1[b])
     apart_y = np.maximum(y0[a], y0[b]) - np.minimum(y1[a], y1[b])
-    near = np.maximum(apart_x, apart_y) <= distance[window[a]]
+    near = np.maximum(apart_x, apart_y) <= np.rint(distance * GRID).astype(np.int64)[window[a]]
     a, b = a[near], b[near]
     while len(a):
         smallest = np.minimum(label[a], label[b])

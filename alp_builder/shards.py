@@ -11,6 +11,7 @@ shard has a **logical hash** of its rows alone, to be compared across versions.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -80,7 +81,7 @@ def hash_range(index: int, count: int) -> tuple[int, int]:
     return index * 2**64 // count, (index + 1) * 2**64 // count - 1
 
 
-def merge_rows(pieces: list[pa.Table], schema: pa.Schema) -> tuple[pa.Table, int, int]:
+def merge_rows(pieces: Iterable[pa.Table], schema: pa.Schema) -> tuple[pa.Table, int, int]:
     """Rows of a shard out of the pieces of all chunks.
 
     A narrative that stands in the inputs more than once (a file given twice, two overlapping files) is
@@ -93,9 +94,11 @@ def merge_rows(pieces: list[pa.Table], schema: pa.Schema) -> tuple[pa.Table, int
     Returns:
         The sorted rows, the number of rows left out as duplicates, and of narratives they came from.
     """
-    table = pa.concat_tables(pieces) if pieces else None
-    if table is None or not table.num_rows:
+    filled = [piece for piece in pieces if piece.num_rows]
+    if not filled:
         return schema.empty_table(), 0, 0
+    table = pa.concat_tables(filled)
+    del filled
     narrative = table["narrative_id"].combine_chunks().dictionary_encode()
     code = narrative.indices.to_numpy()
     source = table[SOURCE].to_numpy()
@@ -105,7 +108,12 @@ def merge_rows(pieces: list[pa.Table], schema: pa.Schema) -> tuple[pa.Table, int
     duplicates = len(np.unique(np.stack([code[extra], source[extra]]), axis=1).T)
     order = pc.sort_indices(table, sort_keys=[(key, "ascending") for key in SORT_KEYS]).to_numpy()
     order = pa.array(order[~extra[order]])
-    columns = [table[name].take(order).combine_chunks() for name in schema.names]  # one at a time
+    columns = []
+    for (
+        name
+    ) in schema.names:  # one at a time, letting go of each, so that a shard is held about once
+        columns.append(table[name].take(order).combine_chunks())
+        table = table.drop_columns(name)
     return pa.Table.from_arrays(columns, schema=schema), int(extra.sum()), duplicates
 
 
@@ -163,10 +171,15 @@ def logical_hash(table: pa.Table) -> str:
 def _hash_array(digest: hashlib._Hash, array: pa.Array) -> None:
     """Adds the values of an array: lengths of strings or lists first, then content, little-endian."""
     if pa.types.is_string(array.type):
-        for start in range(0, len(array), 65_536):  # in blocks, to bound the memory
-            encoded = [text.encode() for text in array[start : start + 65_536].to_pylist()]
-            digest.update(np.array([len(text) for text in encoded], "<i4").tobytes())
-            digest.update(b"".join(encoded))
+        if not len(array):
+            return  # there may be no buffers
+        _, places, content = array.buffers()
+        bounds = np.frombuffer(places, np.int32)[array.offset : array.offset + len(array) + 1]
+        text = memoryview(content or b"")
+        for start in range(0, len(array), 65_536):
+            block = bounds[start : start + 65_536 + 1]
+            digest.update(np.diff(block).astype("<i4").tobytes())
+            digest.update(text[block[0] : block[-1]])
     elif pa.types.is_list(array.type):
         lengths = pc.list_value_length(array).to_numpy(zero_copy_only=False)
         digest.update(lengths.astype("<i4").tobytes())

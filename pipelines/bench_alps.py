@@ -9,6 +9,7 @@ its rounds:
   counts on neither side.
 - `two_workers`: narratives/s of a whole build with two workers over those with one. The start of the
   processes and loading the model count on both sides, so this one takes more narratives a round.
+- `two_spacy`: what two processes of bare spaCy, loaded already, give over one: what the machine has to give.
 - `align_per_s`: narratives/s of alignment, windows, points and boxes alone, phrases given, on one core, in
   batches as builds make them (`shards.chunk_bytes`).
 - `vs_interpolators`: `align_per_s` over that of a plain reference in the manner of the published per-word
@@ -42,7 +43,7 @@ from alp_builder.config import BuildConfig
 from alp_builder.extraction import AlpExtractor, locate_boxes
 from alp_builder.files import write_atomic
 from alp_builder.inputs import NarrativeSource, localise, scan
-from alp_builder.narratives import NarrativeBatch, read_narratives
+from alp_builder.narratives import GRID, NarrativeBatch, read_narratives
 from alp_builder.phrases import Phrase, load_pipeline
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def _measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
         lambda: _build_with(many, folder / "out", config, 2),
         "two workers",
     )
+    two_spacy = _two_spacy(captions, config)
     memory = {}
     for count in tqdm(args.memory_counts, desc="memory"):
         many = tile(args.narratives, folder / "many.jsonl", count)
@@ -116,6 +118,7 @@ def _measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
         "vs_spacy": spacy / ours,
         "narratives_per_s": len(captions) / ours,
         "two_workers": one / two,
+        "two_spacy": two_spacy,
         "align_per_s": len(captions) / arrays,
         "vs_interpolators": interpolators / arrays,
         "rss_mb": memory,
@@ -185,6 +188,38 @@ def _bare_spacy(captions: list[str], nlp: Language, batch_size: int) -> None:
         pass
 
 
+def _two_spacy(captions: list[str], config: BuildConfig) -> float:
+    """Captions/s of two processes of bare spaCy over those of one, loading the model not counted."""
+    context = multiprocessing.get_context("spawn")
+    shares = [captions[0::2], captions[1::2]]
+    start = (config.phrases.spacy_model, config.phrases.spacy_batch_size)
+    with context.Pool(1, _load_bare, start) as single, context.Pool(2, _load_bare, start) as pair:
+        for pool in (single, pair):  # load and warm up
+            pool.map(_parse_bare, [captions] * 4, chunksize=1)
+        one, two = alternate(
+            3,
+            lambda: single.map(_parse_bare, [captions]),
+            lambda: pair.map(_parse_bare, shares, chunksize=1),
+            "two of spaCy",
+        )
+    return one / two
+
+
+_bare: tuple[Language, int] | None = None
+
+
+def _load_bare(model: str, batch_size: int) -> None:
+    global _bare  # noqa: PLW0603  the one way to hand a pool's tasks something costly to load
+    nlp = load_pipeline(model)
+    nlp.disable_pipe("lemmatizer")
+    _bare = nlp, batch_size
+
+
+def _parse_bare(captions: list[str]) -> None:
+    assert _bare is not None
+    _bare_spacy(captions, *_bare)
+
+
 def interpolate_words(batch: NarrativeBatch, phrases: list[list[Phrase]]) -> list[Floats]:
     """The plain reference: loops over narratives, words and phrases, each word with an interpolator.
 
@@ -201,8 +236,8 @@ def interpolate_words(batch: NarrativeBatch, phrases: list[list[Phrase]]) -> lis
     for index, named in enumerate(phrases):
         words = slice(*batch.utterance_offsets[index : index + 2].tolist())
         points = slice(*batch.point_offsets[index : index + 2].tolist())
-        t, xy = batch.t[points], (batch.x[points], batch.y[points])
-        spans = _find_words(batch.captions[index], batch.utterances[words])
+        t, xy = batch.t[points], (batch.x[points] / GRID, batch.y[points] / GRID)
+        spans = _find_words(batch.captions[index], batch.utterances(index))
         start, end = batch.utterance_start[words], batch.utterance_end[words]
         boxes = []
         for word, begin in enumerate(start):

@@ -10,17 +10,29 @@ PROFILE ?= coco
 NARRATED = $(foreach split,train val test,$(WORLD)/narratives_$(split).jsonl)
 SHARED_DATA ?= ../shared/data
 COCO_TINY = $(wildcard $(SHARED_DATA)/coco_tiny/annotations/instances_*2017.json)
-VIDLN = $(SHARED_DATA)/vidln
+VIDLN ?= $(SHARED_DATA)/vidln
 GOLD = $(if $(wildcard $(VIDLN)/gold_boxes.csv),--gold $(VIDLN)/ovis_in_ln_format.jsonl $(VIDLN)/gold_boxes.csv)
 
-.PHONY: world calibrate-noise narrator-picture
-world: $(NARRATED) ## Draw a simulated world and narrate it (WORLD=, WORLD_TRAIN=, WORLD_SEED=, PROFILE=)
+DRAW_WORLD = $(ALPS) simulate scenes --out $(WORLD) --train $(WORLD_TRAIN) --val $(WORLD_EVAL) \
+	--test $(WORLD_EVAL) --seed $(WORLD_SEED) --image-size $(WORLD_SIZE) --workers $(WORLD_WORKERS)
+# How the narratives at hand were made. Other targets take a world as it is; `make world` narrates it
+# anew when these change, and refuses when what is asked of the scenes is not what is there.
+NARRATOR = $(PROFILE) $(WORLD_SEED)
+
+.PHONY: world world-scenes calibrate-noise narrator-picture
+world: world-scenes $(NARRATED) ## Draw a simulated world and narrate it (WORLD=, WORLD_TRAIN=, WORLD_EVAL=, WORLD_SEED=, WORLD_SIZE=, PROFILE=)
+
+world-scenes: $(VENV)/.alps
+	@$(DRAW_WORLD)
+	@echo '$(NARRATOR)' | cmp -s - $(WORLD)/.narrator || echo '$(NARRATOR)' > $(WORLD)/.narrator
 
 $(WORLD)/split.json: | $(VENV)/.alps
-	@$(ALPS) simulate scenes --out $(WORLD) --train $(WORLD_TRAIN) --val $(WORLD_EVAL) \
-	    --test $(WORLD_EVAL) --seed $(WORLD_SEED) --image-size $(WORLD_SIZE) --workers $(WORLD_WORKERS)
+	@$(DRAW_WORLD)
 
-$(WORLD)/narratives_%.jsonl: $(WORLD)/split.json
+$(WORLD)/.narrator: | $(WORLD)/split.json
+	@echo '$(NARRATOR)' > $@
+
+$(WORLD)/narratives_%.jsonl: $(WORLD)/split.json $(WORLD)/.narrator
 	@$(ALPS) simulate narratives --coco $(WORLD)/instances_$*.json --profile $(PROFILE) \
 	    --seed $(WORLD_SEED) --workers $(WORLD_WORKERS) --out $@
 

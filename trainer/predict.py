@@ -8,6 +8,9 @@ The classes may be any texts the encoder takes; the model need not have been tra
     results.json      COCO results: image_id, category_id, bbox (xywh), score, segmentation (RLE)
     instances.json    the images and categories those ids mean, as a COCO file without annotations
     NAME.png          each image with masks, boxes, names and scores drawn in
+
+`--html page.html` makes a page of them as `alps show` does, beside the ALPs (`--alps DIR`) and the truth
+(`--truth instances.json`) of the same images where they are given.
 """
 
 from __future__ import annotations
@@ -74,7 +77,24 @@ def predict(args: argparse.Namespace) -> None:
     record = {"images": images, "categories": categories, "annotations": []}
     write_results(out / "instances.json", record)
     write_results(out / "results.json", results)
+    if args.html:
+        _write_page(args, files, out)
     print(f"{len(results)} detections in {len(files)} images: {out}")  # noqa: T201 - the summary
+
+
+def _write_page(args: argparse.Namespace, files: list[Path], out: Path) -> None:
+    """The page of the predictions just written; image files are looked for where the images were."""
+    from alp_builder.page import PageConfig, PageRequest, write_page  # of no use without --html
+
+    folders = dict.fromkeys(str(file.parent) for file in files)
+    request = PageRequest(
+        alps=Path(args.alps) if args.alps else None,
+        images=list(folders),
+        predictions=out / "results.json",
+        truth=Path(args.truth) if args.truth else None,
+    )
+    summary = write_page(request, Path(args.html), PageConfig(sample=0))
+    print(f"page: {summary.path} ({summary.size / 1e6:.1f} MB)")  # noqa: T201 - the summary
 
 
 def load_model(cfg: Any, checkpoint: Path, *, average: bool = False) -> nn.Module:
@@ -146,6 +166,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--classes", required=True, help="names to look for, separated by commas")
     parser.add_argument("--out", default="predictions", help="folder of the results")
     parser.add_argument("--threshold", type=float, default=0.3, help="least score to draw")
+    parser.add_argument("--html", metavar="FILE", help="make a page to look at the predictions")
+    parser.add_argument("--alps", metavar="DIR", help="ALPs of the images, for --html")
+    parser.add_argument("--truth", metavar="JSON", help="COCO instances of the images, for --html")
     parser.add_argument("--average", action="store_true", help="use the averaged weights")
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the config"

@@ -71,6 +71,16 @@ class _Phrases:
     lemma: list[str] = field(default_factory=list)
     narrative: list[Narrative] = field(default_factory=list)
 
+    def number_of(self, truth: TruthPhrase) -> int:
+        """The shortest phrase that covers the noun of a phrase of the truth; -1 where there is none."""
+        spans = self.spans.get((truth.dataset_id, truth.image_id, truth.annotator_id), [])
+        covering = [
+            (end - start, number)
+            for start, end, number in spans
+            if start <= truth.noun_start and end >= truth.noun_end
+        ]
+        return min(covering)[1] if covering else -1
+
 
 _COLUMNS = (
     "dataset_id", "image_id", "annotator_id", "phrase_index", "component_index", "char_start",
@@ -102,6 +112,22 @@ def match(
     if truth is None:
         return _by_name(phrases, named, coco)
     return _by_truth(phrases, named, coco, truth)
+
+
+def main_rows(table: pa.Table, coco: CocoTruth, truth: Sequence[TruthPhrase]) -> Ints:
+    """Row of the main ALP of each phrase of the truth.
+
+    Args:
+        table: R rows of the ALP schema, of any images.
+        coco: Truth that knows the images.
+        truth: T phrases.
+
+    Returns:
+        int64 (T,), -1 where a phrase gave no ALP or is of another image.
+    """
+    phrases = _phrases(table, coco)
+    numbers = [phrases.number_of(phrase) for phrase in truth]
+    return np.array([phrases.rows[n][0] if n >= 0 else -1 for n in numbers], np.int64)
 
 
 def _phrases(table: pa.Table, coco: CocoTruth) -> _Phrases:
@@ -141,13 +167,7 @@ def _by_truth(
         if phrase.image_id not in coco.of_image:
             continue
         narrative = (phrase.dataset_id, phrase.image_id, phrase.annotator_id)
-        spans = phrases.spans.get(narrative, [])
-        covering = [
-            (end - start, number)
-            for start, end, number in spans
-            if start <= phrase.noun_start and end >= phrase.noun_end
-        ]
-        number = min(covering)[1] if covering else -1
+        number = phrases.number_of(phrase)
         if number >= 0:
             meant.setdefault(number, set()).update(phrase.category_ids)
         things = coco.find(phrase.annotation_ids)

@@ -14,9 +14,10 @@ from alp_builder.audit.fitting import (
     FitConfig,
     Pairs,
     fit_calibration,
-    gain,
+    is_region,
     join_pairs,
     make_pairs,
+    make_region_pairs,
 )
 from alp_builder.audit.matching import match
 from alp_builder.audit.names import CategoryNames
@@ -32,6 +33,16 @@ alps calibrate data/alps --coco data/world/instances_train.json --truth data/wor
     --classes data/world/split.json --out calibration.json
 alps build narratives.jsonl --out data/alps/calibrated --boxes calibrated=calibration.json
 """
+
+
+_PARTS = {
+    "base": "base (fitted on)",
+    "novel_held_out": "others (held out)",
+    "groups": "groups (fitted on)",
+    "groups_held_out": "groups (held out)",
+    "stuff": "stuff (fitted on)",
+}
+"""Figures of a calibration, and how they are called."""
 
 
 def add_parser(verbs: Verbs) -> None:
@@ -70,7 +81,10 @@ def run(args: argparse.Namespace) -> int:
             raise BadDataError(f"{folder}: its configuration is none of ours ({error})") from error
         truth = read_truth(args.truth[number]) if args.truth else None
         table = dataset.table()
-        pairs.append(make_pairs(table, match(table, coco, names, truth), coco, parts["base"]))
+        things = None if truth is None else [phrase for phrase in truth if not is_region(phrase)]
+        pairs.append(make_pairs(table, match(table, coco, names, things), coco, parts["base"]))
+        if truth is not None:
+            pairs.append(make_region_pairs(table, truth, coco, parts["base"]))
     if any(other != made[0] for other in made):
         raise UsageError("the data sets were built with different choices; build them alike")
     joined = join_pairs(pairs)
@@ -81,10 +95,6 @@ def run(args: argparse.Namespace) -> int:
         "matched_by": "truth" if args.truth else "names",
     }
     calibration = fit_calibration(joined, FitConfig(), made[0], told, progress=not args.json)
-    novel = gain(calibration, joined.take(~joined.is_base))
-    calibration = msgspec.structs.replace(
-        calibration, fitted_on=calibration.fitted_on | {"novel_held_out": novel}
-    )
     try:
         write_atomic(
             args.out, msgspec.json.format(msgspec.json.encode(calibration), indent=1) + b"\n"
@@ -101,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
 def _lines(calibration: Calibration, out: Path) -> list[str]:
     """What was reached, in words."""
     lines = [f"{'classes':<24}{'phrases':>8}{'IoU raw':>10}{'calibrated':>12}{'gain':>8}  95 %"]
-    for name, key in (("base (fitted on)", "base"), ("others (held out)", "novel_held_out")):
+    for key, name in _PARTS.items():
         figures = calibration.fitted_on[key]
         if not figures["phrases"]:
             lines.append(f"{name:<24}{0:>8}")

@@ -8,11 +8,11 @@ import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from alp_builder.cli import audit, build, calibrate, fetch, simulate, stats, validate
+from alp_builder.cli import audit, build, calibrate, fetch, show, simulate, stats, validate
 from alp_builder.cli.parsing import printable
 from alp_builder.errors import AlpError
 
-VERBS = (fetch, simulate, build, validate, stats, audit, calibrate)
+VERBS = (fetch, simulate, build, validate, stats, show, audit, calibrate)
 """The verbs in the order of use; each module has `add_parser` and `run`."""
 
 

@@ -20,7 +20,7 @@ SCENES_EXAMPLE = """example:
   alps simulate scenes --out data/world --train 2000 --val 300 --test 300 --seed 1 --workers 2
 
 The data are simulated, and say so in their `info` blocks. A stopped run goes on where it was when
-the same command is given again."""
+the same command is given again; a world that is there already is kept if it is of the same settings."""
 
 NARRATIVES_EXAMPLE = """example:
   alps simulate narratives --coco data/world/instances_train.json --profile coco \\

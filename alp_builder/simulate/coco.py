@@ -1,9 +1,7 @@
-"""COCO instance files for the narrator: typed reading, image ids, where to point at a thing.
+"""COCO instance files for the narrator: typed reading, image ids, things that can be named.
 
 Only what the narrator needs is read. Segmentations come in the three forms COCO knows, polygons,
-uncompressed and compressed RLE, and are reduced to a **cell cloud**: some tens of places spread
-evenly over the mask. A pointer is far less exact than that, and a cloud is cheap enough to narrate
-thousands of images a second.
+uncompressed and compressed RLE, and are looked into by `alp_builder.simulate.regions`.
 
 Image ids are written as Localized Narratives write them: COCO's "000000381639.jpg" is image
 "381639", any other file is its name without folder and suffix.
@@ -18,21 +16,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from alp_builder.errors import BadDataError, UsageError
-from alp_builder.simulate.rle import spread_pixels
-
-GRID = 24
-"""Cells on the longer side of the grid that polygons are drawn on."""
-
-CLOUD = 64
-"""Most places of a mask given as RLE."""
 
 
-class CocoImage(msgspec.Struct, frozen=True):
+class CocoImage(msgspec.Struct, frozen=True, gc=False):
     """An image of a COCO file; `backdrop` names its stuff from top to bottom where it is known."""
 
     id: int
@@ -43,7 +31,7 @@ class CocoImage(msgspec.Struct, frozen=True):
     horizon: float = 0.5
 
 
-class CocoAnnotation(msgspec.Struct, frozen=True):
+class CocoAnnotation(msgspec.Struct, frozen=True, gc=False):
     """A thing of a COCO file; `color` is the world's, absent elsewhere."""
 
     id: int
@@ -56,7 +44,7 @@ class CocoAnnotation(msgspec.Struct, frozen=True):
     color: str = ""
 
 
-class CocoCategory(msgspec.Struct, frozen=True):
+class CocoCategory(msgspec.Struct, frozen=True, gc=False):
     """A category of a COCO file; `plural` is the world's, absent elsewhere."""
 
     id: int
@@ -128,65 +116,6 @@ def narrative_image_id(file_name: str) -> str:
     """
     stem = PurePosixPath(file_name).stem
     return str(int(stem)) if stem.isascii() and stem.isdigit() else stem
-
-
-def cell_clouds(
-    annotations: list[CocoAnnotation], images: list[CocoImage]
-) -> list[NDArray[np.float64]]:
-    """Where things can be pointed at.
-
-    Args:
-        annotations: Things with polygons, RLE, or neither (then their boxes count).
-        images: The image of each.
-
-    Returns:
-        For each thing places on its mask, shape `(n, 2)`, n at least 1, xy in image sides.
-
-    Raises:
-        BadDataError: If an RLE is damaged.
-    """
-    runs = [a.segmentation for a in annotations if isinstance(a.segmentation, dict)]
-    spread = iter(spread_pixels(runs, CLOUD))
-    clouds = []
-    for annotation, image in zip(annotations, images, strict=True):
-        if isinstance(annotation.segmentation, dict):
-            pixels = next(spread)
-            if len(pixels):
-                clouds.append((pixels[:, ::-1] + 0.5) / (image.width, image.height))
-                continue
-        clouds.append(_grid_cloud(annotation, image))
-    return clouds
-
-
-def _grid_cloud(annotation: CocoAnnotation, image: CocoImage) -> NDArray[np.float64]:
-    """Centres of the cells of a grid over the box that lie on the polygons, or all of them."""
-    x, y, w, h = annotation.bbox
-    segmentation = annotation.segmentation
-    side = max(w, h, 1e-6)
-    columns, rows = max(1, round(GRID * w / side)), max(1, round(GRID * h / side))
-    if isinstance(segmentation, list) and segmentation:
-        row, column = np.nonzero(_draw_polygons(segmentation, (x, y, w, h), columns, rows))
-    else:
-        row, column = np.divmod(np.arange(rows * columns), columns)
-    if not len(row):
-        row, column = np.array([rows // 2]), np.array([columns // 2])
-    xs = (x + (column + 0.5) * (w / columns)) / image.width
-    ys = (y + (row + 0.5) * (h / rows)) / image.height
-    return np.stack([xs, ys], axis=1)
-
-
-def _draw_polygons(
-    polygons: list[list[float]], box: tuple[float, float, float, float], columns: int, rows: int
-) -> NDArray[np.bool_]:
-    x, y, w, h = box
-    canvas = Image.new("1", (columns, rows))
-    draw = ImageDraw.Draw(canvas)
-    scale = np.array([columns / max(w, 1e-6), rows / max(h, 1e-6)])
-    for polygon in polygons:
-        points = (np.asarray(polygon, dtype=float).reshape(-1, 2) - (x, y)) * scale - 0.5
-        if len(points) >= 2:
-            draw.polygon(points.ravel().tolist(), fill=1)
-    return np.asarray(canvas)
 
 
 def things_of(coco: CocoInstances, image: CocoImage, min_side: float) -> Iterator[CocoAnnotation]:

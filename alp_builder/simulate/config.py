@@ -87,6 +87,11 @@ class SceneConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """Scenes of a split."""
         return int(getattr(self, split))
 
+    @property
+    def total(self) -> int:
+        """Scenes of all splits."""
+        return sum(map(self.count, SPLITS))
+
     def fingerprint(self) -> str:
         """Hash of the settings and the world's version, 16 hex digits."""
         text = msgspec.json.encode([WORLD_VERSION, self])

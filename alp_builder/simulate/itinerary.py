@@ -26,6 +26,9 @@ Box = tuple[float, float, float, float]
 Stop = tuple[int, int, float, float, bool, float, float, float, float]
 """Kind, region, start, end and lift of a visit, and the box round all that its phrase means."""
 
+STOP_SIZE = 9
+"""Numbers of a stop."""
+
 NO_BOX = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -41,11 +44,10 @@ def itinerary(
 ) -> list[Stop]:
     """Where the pointer should be when, phrase by phrase."""
     stops: list[Stop] = []
-    begins = starts.tolist()
-    window_ends = [*begins[1:], float(ends[-1]) + profile.pause_mean + profile.dwell_min]
+    window_ends = [*starts[1:], ends[-1] + profile.pause_mean + profile.dwell_min]
     free = 0.0
     for phrase, place in zip(caption.phrases, places, strict=True):
-        begin, finish = begins[phrase.first], window_ends[phrase.last]
+        begin, finish = starts[phrase.first], window_ends[phrase.last]
         if dice.chance(profile.skip_rate):
             continue
         if begin - free > LONG_PAUSE:
@@ -53,15 +55,21 @@ def itinerary(
                 stops.append((LEAVE, 0, free + 0.3, begin - 0.4, False, *NO_BOX))
             elif dice.chance(profile.wander_rate):
                 stops.append((WANDER, 0, free + 0.3, begin - 0.3, False, *NO_BOX))
-        frame = _frame(phrase, things)
-        split = len(place) == 1 and dice.chance(profile.split_rate)
+        frame = frame_of(phrase, things)
+        places_of_one = 1
+        while len(place) == 1 and places_of_one < profile.split_most:
+            if not dice.chance(profile.split_rate):
+                break
+            places_of_one += 1
+        split = places_of_one > 1
         rest = SPLIT_PAUSE if split else 0.0
-        visited = place * 2 if split else place
+        visited = place * places_of_one
         share = (finish - begin) / len(visited)
         for turn, region in enumerate(visited):
             at = begin + turn * share
             lift = (split and turn > 0) or dice.chance(profile.lift_rate)
-            until = at + (max(0.4 * share, share - rest) if split and not turn else share)
+            last = turn == len(visited) - 1
+            until = at + (share if last or not split else max(0.4 * share, share - rest))
             stops.append((ON, first + region, at, until, lift, *frame))
         free = finish
     return stops
@@ -74,8 +82,8 @@ def places_of(phrase: Phrase, things: int) -> list[int]:
     return phrase.things[:MAX_EACH]
 
 
-def _frame(phrase: Phrase, things: list[Thing]) -> Box:
-    """Box round all that a phrase means."""
+def frame_of(phrase: Phrase, things: list[Thing]) -> Box:
+    """Box round all things that a phrase means; the whole image for stuff."""
     if not phrase.things:
         return NO_BOX
     if len(phrase.things) == 1:

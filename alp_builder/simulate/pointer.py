@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alp_builder.simulate.noise import NoiseProfile
+from alp_builder.simulate.regions import Regions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -54,25 +55,6 @@ WANDER_HALF = 0.05
 
 OUT = 0.14
 """How far out of the image a leaving pointer goes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Regions:
-    """Regions that can be pointed at; R regions, C cells in all.
-
-    Attributes:
-        center: Centre of the box, `(R, 2)`.
-        half: Half sides of the box, `(R, 2)`.
-        cells: Cell centres of all regions, `(C, 2)`.
-        offset: First cell of each region, `(R,)`.
-        count: Cells of each region, `(R,)`.
-    """
-
-    center: Floats
-    half: Floats
-    cells: Floats
-    offset: Ints
-    count: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +90,7 @@ class _Plan:
         approach: Seconds the way there takes, `(M,)`.
         circle: Whether the pointer circles instead of scribbling, `(M,)`.
         origin: Centre of the circle or the cell the scribble is drawn towards, `(M, 2)`.
-        cover: Share of the region's sides that is covered, `(M,)`.
+        cover: Share of the region's sides that is covered, `(M, 2)`.
         half: Half sides of the region, `(M, 2)`.
         shift: Displacement of everything, `(M, 2)`.
         turn: First angle and sense of rotation of a circle, `(M, 2)`.
@@ -214,7 +196,8 @@ def _plan(
     u = _per_narrative(rngs, counts, lambda rng, n: rng.random((n, 10)))
     z = _per_narrative(rngs, counts, lambda rng, n: rng.standard_normal((n, 4)))
     away, out = visits.kind == WANDER, visits.kind == LEAVE
-    cover = np.where(out, 0.0, np.where(away, 1.0, _cover(profile, counts, rngs)))
+    cover = np.where(away[:, None], 1.0, _cover(profile, counts, rngs))
+    cover[out] = 0.0
     center, half = regions.center[visits.region], regions.half[visits.region]
     half[away | out] = WANDER_HALF
     center[away], center[out] = u[away, 2:4], _outside(u[out])
@@ -224,7 +207,7 @@ def _plan(
     half = np.where(miss[:, None], size, half)
     center = np.where(miss[:, None], beside, center)
     circle |= miss
-    ring = center + (1 - cover)[:, None] * half * (2 * u[:, 2:4] - 1)
+    ring = center + (1 - cover) * half * (2 * u[:, 2:4] - 1)
     origin = np.where(circle[:, None], ring, _pick_cells(regions, visits.region, u[:, 1]))
     origin[away | out] = center[away | out]
     shift[away | out | miss] = 0.0
@@ -240,7 +223,7 @@ def _plan(
     dwell = np.maximum(np.minimum(end, last) - start, MIN_DWELL / 3)
     # Knots so many that the speed on the thing comes out as drawn.
     speed = profile.scribble_speed * np.exp(profile.scribble_spread * z[:, 2])
-    extent = cover * half.sum(1)
+    extent = (cover * half).sum(1)
     step = np.maximum(np.where(circle, np.pi / CIRCLE_KNOTS, SCRIBBLE_STEP) * extent, MIN_STEP)
     least = np.where(circle, CIRCLE_KNOTS + 1, 2)
     knots = np.clip(np.minimum(dwell * speed / step, dwell / MIN_KNOT_SECONDS), least, MAX_KNOTS)
@@ -272,9 +255,9 @@ def _knots(
     angle = plan.turn[of, 0] + plan.turn[of, 1] * rank
     ray = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     ray = np.sign(ray) * np.abs(ray) ** profile.roundness * plan.half[of]
-    ray *= CIRCLE_REACH * (1 - 0.25 * u[:, 1] * (1 - plan.cover[of]))[:, None]
+    ray *= CIRCLE_REACH * (1 - 0.25 * u[:, 1:2] * (1 - plan.cover[of]))
     reach = np.where(plan.circle[of, None], ray, cells - plan.origin[of])
-    xy = (plan.origin + plan.shift)[of] + plan.cover[of, None] * reach
+    xy = (plan.origin + plan.shift)[of] + plan.cover[of] * reach
     if profile.stray_rate > 0:
         astray = np.flatnonzero(u[:, 2] < profile.stray_rate)
         direction = 2 * np.pi * u[astray, 2] / profile.stray_rate
@@ -285,12 +268,17 @@ def _knots(
 
 
 def _cover(profile: NoiseProfile, counts: Ints, rngs: list[np.random.Generator]) -> Floats:
-    """Share of the box's sides a visit covers, `(M,)`."""
+    """Share of each of the box's sides a visit covers, `(M, 2)`."""
     if profile.cover_concentration <= 0:
-        return np.full(int(counts.sum()), profile.cover_mean)
+        return np.full((int(counts.sum()), 2), profile.cover_mean)
     alpha = profile.cover_mean * profile.cover_concentration
     beta = profile.cover_concentration - alpha
-    return _per_narrative(rngs, counts, lambda rng, n: rng.beta(alpha, beta, n))
+    cover = _per_narrative(rngs, counts, lambda rng, n: rng.beta(alpha, beta, n))
+    if profile.cover_stretch <= 0:
+        return np.stack([cover, cover], axis=1)
+    drawn = _per_narrative(rngs, counts, lambda rng, n: rng.standard_normal(n))
+    stretch = np.exp(profile.cover_stretch / 2 * drawn)
+    return np.minimum(np.stack([cover * stretch, cover / stretch], axis=1), 1.0)
 
 
 def _pick_cells(regions: Regions, region: Ints, u: Floats) -> Floats:
@@ -357,7 +345,7 @@ def _sample(knots: _Knots, profile: NoiseProfile, rngs: list[np.random.Generator
     cuts = (np.cumsum(~inside) + np.cumsum(lifted)[of])[keep]
     owner = owner[keep]
     t = (time[right] - move)[of[keep]] + s[keep] * move[of[keep]]
-    xyt = np.stack([np.round(x[keep], 4), np.round(y[keep], 4), np.round(t, 3)])
+    xyt = np.stack([x[keep], y[keep], t])
     opens = np.ones(len(owner), dtype=bool)
     opens[1:] = (owner[1:] != owner[:-1]) | (cuts[1:] != cuts[:-1])
     return Points(owner, xyt, opens)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import msgspec
+
+Traces = TypeVar("Traces")
 
 
 class Point(msgspec.Struct, gc=False):
@@ -23,16 +26,23 @@ class TimedUtterance(msgspec.Struct, gc=False):
     end_time: float
 
 
-class Narrative(msgspec.Struct):
-    """A record of the published schema."""
+class Record(msgspec.Struct, Generic[Traces]):
+    """A record of the published schema; its traces as objects or as written JSON."""
 
     dataset_id: str
     image_id: str
     annotator_id: int
     caption: str
     timed_caption: list[TimedUtterance]
-    traces: list[list[Point]]
+    traces: Traces
     voice_recording: str
+
+
+Narrative = Record[list[list[Point]]]
+"""A record that is read."""
+
+NarrativeLine = Record[msgspec.Raw]
+"""A record that is written."""
 
 
 class TruthPhrase(msgspec.Struct, gc=False):
@@ -53,6 +63,7 @@ class TruthPhrase(msgspec.Struct, gc=False):
         is_thing: Whether it means things; stuff otherwise.
         is_plural: Whether it means several things (or a crowd).
         is_group: Whether it names them as a group.
+        box: Box round all that is meant, xyxy in image sides; `None` for stuff of unknown extent.
     """
 
     dataset_id: str
@@ -69,6 +80,7 @@ class TruthPhrase(msgspec.Struct, gc=False):
     is_thing: bool
     is_plural: bool
     is_group: bool
+    box: tuple[float, float, float, float] | None = None
 
 
 def truth_path(out_path: Path) -> Path:

@@ -13,13 +13,12 @@ of the caption in its order.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from alp_builder.simulate.captions import Caption
 from alp_builder.simulate.dice import Dice
 from alp_builder.simulate.noise import NoiseProfile
 
-Seconds = NDArray[np.float64]
+Seconds = list[float]
 
 
 Utterance = tuple[str, float, float]
@@ -38,24 +37,31 @@ def time_words(
         rng: Where the draws come from.
 
     Returns:
-        Starts and ends, each of shape `(words,)`, in seconds from the start of the recording.
+        Starts and ends of the words, in seconds from the start of the recording.
     """
-    letters = np.fromiter(map(len, caption.words), dtype=float, count=len(caption.words))
-    spread = np.exp(profile.word_spread * rng.standard_normal(len(letters)))
-    length = (profile.word_base + profile.word_per_char * letters) * spread
-    after = np.zeros(len(letters) + 1)
-    if caption.phrases:
-        first = np.array([phrase.first for phrase in caption.phrases])
-        last = np.array([phrase.last for phrase in caption.phrases])
-        places = np.array(visits, dtype=float)
-        spoken = np.concatenate([[0.0], np.cumsum(length)])
-        pause = rng.standard_exponential(len(last)) * profile.pause_mean * places
-        least = profile.dwell_min * places - (spoken[last + 1] - spoken[first])
-        after[last + 1] = np.maximum(pause, least)
-    breath = rng.standard_exponential(len(caption.openers)) * profile.frame_pause
-    after[caption.openers] += breath
-    starts = np.cumsum(after[:-1]) + np.cumsum(length) - length
-    return starts, starts + length
+    # A caption is short: plain floats are faster than arrays here.
+    spread = np.exp(profile.word_spread * rng.standard_normal(len(caption.words))).tolist()
+    base, per_char = profile.word_base, profile.word_per_char
+    lengths = [
+        (base + per_char * len(word)) * factor
+        for word, factor in zip(caption.words, spread, strict=True)
+    ]
+    after = [0.0] * (len(lengths) + 1)
+    pauses = rng.standard_exponential(len(caption.phrases)).tolist() if caption.phrases else []
+    for phrase, places, pause in zip(caption.phrases, visits, pauses, strict=True):
+        spoken = sum(lengths[phrase.first : phrase.last + 1])
+        least = profile.dwell_min * places - spoken
+        after[phrase.last + 1] = max(pause * profile.pause_mean * places, least)
+    breaths = rng.standard_exponential(len(caption.openers)).tolist()
+    for opener, breath in zip(caption.openers, breaths, strict=True):
+        after[opener] += breath * profile.frame_pause
+    starts, ends, clock = [], [], 0.0
+    for length, silence in zip(lengths, after[:-1], strict=True):
+        clock += silence
+        starts.append(clock)
+        clock += length
+        ends.append(clock)
+    return starts, ends
 
 
 def utterances(
@@ -69,12 +75,12 @@ def utterances(
 
     Args:
         caption: What is said.
-        starts: Start of each word, shape `(words,)`.
-        ends: End of each word, shape `(words,)`.
+        starts: Start of each word.
+        ends: End of each word.
         profile: How often words are grouped, unheard, or have no length.
         dice: Where the draws come from.
     """
-    begin, finish = np.round(starts, 3).tolist(), np.round(ends, 3).tolist()
+    begin, finish = [round(t, 3) for t in starts], [round(t, 3) for t in ends]
     result = list(zip(caption.words, begin, finish, strict=True))
     opens_phrase = {phrase.first for phrase in caption.phrases}
     gone: list[int] = []

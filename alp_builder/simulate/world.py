@@ -28,7 +28,7 @@ from pycocotools import mask as mask_utils
 from tqdm import tqdm
 
 from alp_builder.errors import UsageError
-from alp_builder.files import write_atomic
+from alp_builder.files import exclusive, write_atomic
 from alp_builder.simulate.config import ID_STRIDE, SPLITS, WORLD_VERSION, SceneConfig
 from alp_builder.simulate.scenes import Scene, draw_scene
 from alp_builder.simulate.vocabulary import CLASSES
@@ -62,6 +62,15 @@ class _Chunk(msgspec.Struct):
         return f"{self.split}-{self.start:08d}-{self.stop:08d}.json"
 
 
+class _World(msgspec.Struct):
+    """What `world.json` tells of a whole world: how it was drawn, and the things of its splits."""
+
+    fingerprint: str
+    settings: SceneConfig
+    things: dict[str, int]
+    simulated: bool = True
+
+
 class _Drawn(msgspec.Struct):
     """Image and annotation records of a chunk; annotation ids are given when all are there."""
 
@@ -81,29 +90,31 @@ def simulate_scenes(
         progress: Whether to show a progress bar.
 
     Returns:
-        Counts; `resumed_scenes` were already there from a run that was stopped.
+        Counts; `resumed_scenes` were already there, from a run that was stopped or a whole one.
 
     Raises:
-        UsageError: If a setting is out of range, the folder exists, or a stopped run of other
-            settings lies beside it.
+        UsageError: If a setting is out of range, the folder exists and is no world of these
+            settings, a stopped run of other settings lies beside it, or another process draws it.
     """
     config.check()
     if workers < 1:
         raise UsageError(f"workers must be at least 1, got {workers}")
     if out_dir.exists():
-        raise UsageError(f"{out_dir} exists; remove it or give another folder")
+        return _summary(config, out_dir, _drawn_before(out_dir, config), config.total)
     work = out_dir.with_name(out_dir.name + ".partial")
     _claim(work, config)
+    lock = exclusive(work / ".chunks" / "lock", f"drawing {out_dir}")
     chunks = [
         _Chunk(split, start, min(start + CHUNK, config.count(split)))
         for split in SPLITS
         for start in range(0, config.count(split), CHUNK)
     ]
     missing = [chunk for chunk in chunks if not (work / ".chunks" / chunk.file).exists()]
-    total = sum(config.count(split) for split in SPLITS)
+    total = config.total
     resumed = total - sum(chunk.stop - chunk.start for chunk in missing)
     draw = partial(_draw_chunk, config=config, work=work)
     with ExitStack() as stack:
+        stack.enter_context(lock)
         bar = stack.enter_context(
             tqdm(
                 total=total,
@@ -121,8 +132,16 @@ def simulate_scenes(
             bar.update(count)
     things = {split: _write_split(work, split, chunks, config) for split in SPLITS}
     write_atomic(work / "split.json", _json(_split_record()))
+    world = _World(config.fingerprint(), config, things)
+    write_atomic(work / "world.json", _json(world))
     shutil.rmtree(work / ".chunks")
     work.rename(out_dir)
+    return _summary(config, out_dir, things, resumed)
+
+
+def _summary(
+    config: SceneConfig, out_dir: Path, things: dict[str, int], resumed: int
+) -> SceneSummary:
     return SceneSummary(
         simulated=True,
         folder=str(out_dir),
@@ -133,6 +152,26 @@ def simulate_scenes(
         resumed_scenes=resumed,
         fingerprint=config.fingerprint(),
     )
+
+
+def _drawn_before(out_dir: Path, config: SceneConfig) -> dict[str, int]:
+    """Things of each split of a world that is there, if it is of these settings."""
+    try:
+        there = msgspec.json.decode((out_dir / "world.json").read_bytes(), type=_World)
+    except (OSError, msgspec.DecodeError) as error:
+        raise UsageError(
+            f"{out_dir} exists and is no world of this version; remove it or give another folder"
+        ) from error
+    old, new = msgspec.to_builtins(there.settings), msgspec.to_builtins(config)
+    if other := [
+        f"{name} = {old[name]} (asked: {new[name]})" for name in new if old[name] != new[name]
+    ]:
+        raise UsageError(
+            f"{out_dir} was drawn with {', '.join(other)}; remove it, or give another folder"
+        )
+    if there.fingerprint != config.fingerprint():
+        raise UsageError(f"{out_dir} was drawn by another version; remove it to draw it anew")
+    return there.things
 
 
 def _claim(work: Path, config: SceneConfig) -> None:

@@ -29,6 +29,11 @@ def micro(seconds: float) -> int:
     return round(seconds * 1_000_000)
 
 
+def on_grid(fraction: float) -> float:
+    """Coordinates and distances are rounded to a 2^-24 of the image."""
+    return round(fraction * 2**24) / 2**24
+
+
 def window_of(record: NarrativeRecord, words: list[int], end: str, lag: float) -> tuple[int, int]:
     """Window of a phrase spoken by the utterances `words`, in microseconds."""
     spoken = record.timed_caption or []
@@ -50,14 +55,15 @@ def slow_points(record: NarrativeRecord, config: TraceConfig) -> list[bool]:
             pause = micro(point.t) - micro(segment[index - 1].t) if index else half + 1
             if pause > half:
                 strokes.append([])
-            strokes[-1].append(point)
+            strokes[-1].append(TracePoint(on_grid(point.x), on_grid(point.y), point.t))
     steps = sum(len(stroke) - 1 for stroke in strokes)
     moved = sum(micro(stroke[-1].t) - micro(stroke[0].t) for stroke in strokes)
     k = max(1, int(np.rint(half * steps / max(moved, 1))))
     flags = []
     for stroke in strokes:
         for index in range(len(stroke)):
-            a, b = stroke[max(index - k, 0)], stroke[min(index + k, len(stroke) - 1)]
+            second = min(index - index % 2 + 1, len(stroke) - 1)
+            a, b = stroke[max(second - k, 0)], stroke[min(second + k, len(stroke) - 1)]
             reach = (micro(b.t) - micro(a.t)) * (config.travel_speed / 1_000_000)
             flags.append((b.x - a.x) ** 2 + (b.y - a.y) ** 2 <= reach * reach)
     return flags
@@ -68,7 +74,11 @@ def window_points(
 ) -> list[tuple[float, float, int, int, bool]]:
     """Points of a window as (x, y, t, segment, slow), ends interpolated."""
     slow = slow_points(record, config)
-    flat = [(p, s) for s, segment in enumerate(record.traces or []) for p in segment]
+    flat = [
+        (TracePoint(on_grid(p.x), on_grid(p.y), p.t), s)
+        for s, segment in enumerate(record.traces or [])
+        for p in segment
+    ]
     inside = [
         (p.x, p.y, micro(p.t), s, slow[i])
         for i, (p, s) in enumerate(flat)
@@ -88,7 +98,7 @@ def window_points(
                 ):
                     return []
                 share = (moment - micro(p.t)) / gap
-                x, y = p.x + share * (q.x - p.x), p.y + share * (q.y - p.y)
+                x, y = p.x + on_grid(share * (q.x - p.x)), p.y + on_grid(share * (q.y - p.y))
                 return [(x, y, moment, s, slow[i])]
         return []
 
@@ -134,7 +144,7 @@ def places_of(
                 - min(extent(runs[i], axis)[1], extent(runs[j], axis)[1])
                 for axis in (0, 1)
             ]
-            if max(apart) <= distance:
+            if max(apart) <= on_grid(distance):
                 a, b = sorted((find(i), find(j)))
                 parent[b] = a
     label = [find(i) for i in range(len(runs))]
@@ -162,7 +172,7 @@ def box_of(place: Place, config: BoxConfig) -> tuple[float, float, float, float]
     """Robust extent of a component inside the image."""
     sides = []
     for axis in (0, 1):
-        values = [point[axis] for point in place.points]
+        values = [min(max(point[axis], 0.0), 1.0) for point in place.points]
         low, high = np.percentile(values, [config.percentile, 100 - config.percentile])
         low, high = (
             max(0.0, min(1.0, low - config.margin)),

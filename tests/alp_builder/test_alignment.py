@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alp_builder.alignment import _letters, align_tokens, align_utterances
+from alp_builder.alignment import _letters_of, align_tokens, align_utterances
 from alp_builder.narratives import NarrativeBatch
 from alp_builder.records import NarrativeRecord, Utterance
 
@@ -62,7 +62,7 @@ def test_alignment(caption: str, words: list[str], expected: list[str | None]) -
 
 
 def test_letters_do_not_depend_on_the_texts_beside() -> None:
-    alone, beside = _letters(["ΣΑΣ"]), _letters(["ΣΑΣ", "abc"])
+    alone, beside = _letters_of(["ΣΑΣ"]), _letters_of(["ΣΑΣ", "abc"])
     assert alone.text(0, 3) == beside.text(0, 3) == "\u03c3\u03b1\u03c3"
 
 
@@ -99,7 +99,8 @@ def test_what_was_typed_as_spoken_aligns_exactly(
     found = align_utterances(batch)
     assert found.exact.all()
     owner = np.repeat(np.arange(len(records)), np.diff(batch.utterance_offsets))
-    for index, text in enumerate(batch.utterances):
+    texts = [text for number in range(len(records)) for text in batch.utterances(number)]
+    for index, text in enumerate(texts):
         start, end = found.char_start[index], found.char_end[index]
         letters = "".join(c for c in text.lower() if c.isalnum())
         if letters:

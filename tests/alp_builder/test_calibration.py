@@ -31,6 +31,8 @@ from alp_builder.validation import validate
 from tests.alp_builder.conftest import Builder
 from tests.alp_builder.simulated import simulated_records, write_narratives
 
+WEIGHTS = len(SIDE_FEATURES) + len(SHIFT_FEATURES)
+
 
 def calibration(**changes: Any) -> Calibration:
     """One that changes nothing but what is named."""
@@ -44,8 +46,9 @@ def columns(count: int, seed: int) -> dict[str, np.ndarray]:
     corners = np.sort(rng.random((2, 2, count)), axis=0)
     tight = np.sort(rng.random((2, 2, count)), axis=0)
     values = [*corners[0], *corners[1], *tight[0], *tight[1]]
-    values += [rng.exponential(1, count), rng.integers(1, 90, count)]
-    values += [rng.integers(1, 5, count), rng.random(count) < 0.4]
+    values += [rng.exponential(1, count), rng.random(count), rng.integers(1, 90, count)]
+    values += [rng.integers(1, 5, count), rng.random(count) < 0.4, rng.random(count) < 0.1]
+    values += [rng.choice(["dog", "grass", "sky", "table"], count)]
     return dict(zip(INPUTS, values, strict=True))
 
 
@@ -66,8 +69,21 @@ def test_the_constant_scales_about_the_centre() -> None:
     np.testing.assert_allclose(moved, [0.45, 0.4, 0.55, 0.6])
 
 
+def test_only_stuff_grows_where_only_stuff_shall() -> None:
+    inputs = columns(40, 2) | dict(
+        zip(BOX, np.full((4, 40), [[0.4], [0.4], [0.6], [0.6]]), strict=True)
+    )
+    inputs["head_lemma"][:3] = ["grass", "dog", "sky"]
+    boxes = calibrated_boxes(calibration(side={"stuff_width": float(np.log(2))}), inputs)
+    is_stuff = np.isin(inputs["head_lemma"], ["grass", "sky"])
+    np.testing.assert_allclose(boxes[is_stuff], [[0.3, 0.4, 0.7, 0.6]] * is_stuff.sum())
+    np.testing.assert_allclose(boxes[~is_stuff], [[0.4, 0.4, 0.6, 0.6]] * (~is_stuff).sum())
+    both = calibrated_boxes(calibration(side={"stuff": float(np.log(2))}), inputs)
+    np.testing.assert_allclose(both[0], [0.3, 0.3, 0.7, 0.7])
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.floats(-10, 10), min_size=9, max_size=9), st.integers(0, 1000))
+@given(st.lists(st.floats(-10, 10), min_size=WEIGHTS, max_size=WEIGHTS), st.integers(0, 1000))
 def test_any_coefficients_give_boxes_inside_the_image(weights: list[float], seed: int) -> None:
     cut = len(SIDE_FEATURES)
     made = calibration(
@@ -97,6 +113,7 @@ class TestFiles:
         [
             b"", b"{", b"[]", b"\xff", b"[" * 100_000,
             b'{"format": 2, "side": {}, "shift": {}}',
+            msgspec.json.encode(calibration()).replace(b'"format":2', b'"format":1'),
             msgspec.json.encode(calibration()).replace(b'"one":0.0', b'"one":11'),
             msgspec.json.encode(calibration()).replace(b'"one":0.0', b'"two":0.0'),
             msgspec.json.encode(calibration()).replace(b'"max_log":1.5', b'"max_log":99'),

@@ -16,8 +16,14 @@ _FOREIGN = {
     "alp_builder": {"torch", "torchvision", "detectron2", "trainer", "pipelines"},
     "trainer": {"spacy", "pipelines"},
 }
-# The reader raises the errors, so whoever uses it knows them.
-_SHARED = {"alp_builder", "alp_builder.schema", "alp_builder.reader", "alp_builder.errors"}
+# The reader raises the errors, so whoever uses it knows them; a page shows predictions beside what is read.
+_SHARED = {
+    "alp_builder",
+    "alp_builder.schema",
+    "alp_builder.reader",
+    "alp_builder.errors",
+    "alp_builder.page",
+}
 """What the trainer may know of the builder."""
 
 
@@ -34,8 +40,9 @@ def test_importing_every_module_loads_no_torch() -> None:
     assert not _FOREIGN["alp_builder"] & set(loaded)
 
 
-def test_the_reader_loads_no_spacy() -> None:
-    code = "import sys, alp_builder; print('spacy' in sys.modules)"
+@pytest.mark.parametrize("module", ["alp_builder", "alp_builder.reader", "alp_builder.page"])
+def test_what_the_trainer_may_know_loads_no_spacy(module: str) -> None:
+    code = f"import sys, {module}; print('spacy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

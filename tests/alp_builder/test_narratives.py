@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from alp_builder.config import InputConfig
-from alp_builder.narratives import NarrativeBatch, ReadResult, read_narratives
+from alp_builder.narratives import GRID, NarrativeBatch, ReadResult, read_narratives
 
 GOOD: dict[str, Any] = {
     "dataset_id": "mscoco_val2017",
@@ -51,13 +51,13 @@ def test_a_record_becomes_arrays(tmp_path: Path) -> None:
     batch = result.batch
     assert result.counts["usable"] == len(batch) == 2
     assert batch.image_ids == ["137576", "2"]
-    assert batch.utterances[:3] == ["In this", "image there is a", "dog."]
+    assert batch.utterances(0)[:3] == ["In this", "image there is a", "dog."]
     assert batch.utterance_offsets.tolist() == [0, 3, 6]
     assert batch.utterance_start[:3].tolist() == [0, 400_000, 1_200_000]  # integer times are fine
     assert batch.point_offsets.tolist() == [0, 2, 3]
-    assert batch.y[0] == -0.0533  # a little outside the image is fine
+    assert batch.y[0] == round(-0.0533 * GRID)  # a little outside the image is fine
     assert batch.t.tolist() == [22_000, 1_500_000, 500_000]
-    assert batch.segment.tolist() == [0, 0, 1]
+    assert batch.enters.tolist() == [True, False, True]
 
 
 def test_ids_are_stable_and_tell_narratives_apart(tmp_path: Path) -> None:
@@ -181,9 +181,18 @@ def test_video_narratives_equal_the_same_records_in_image_form(shared_data: Path
     image = read(folder / "ovis_in_ln_format.jsonl").batch
     assert len(video) == len(image) == 15
     assert video.narrative_ids() == image.narrative_ids()
-    for name in ("utterances", "captions", "image_ids"):
+    for name in ("spoken", "captions", "image_ids"):
         assert getattr(video, name) == getattr(image, name)
-    for name in ("t", "x", "y", "utterance_start", "utterance_end", "segment", "point_offsets"):
+    for name in (
+        "t",
+        "x",
+        "y",
+        "utterance_start",
+        "utterance_end",
+        "spoken_offsets",
+        "enters",
+        "point_offsets",
+    ):
         np.testing.assert_array_equal(getattr(video, name), getattr(image, name), err_msg=name)
 
 

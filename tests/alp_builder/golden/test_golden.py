@@ -19,9 +19,9 @@ from tests.alp_builder.conftest import Builder
 _NARRATIVES = Path(__file__).with_name("simulated_narratives.jsonl")
 
 _LOGICAL_SHA256 = {
-    "plain": "c240b7b8804dde18f3893f9b13e302dd8a090b3d4d974d0303e069fb714979f2",
-    "traces": "8126c70d7872f7174f643bb3809ed0082f61b8c18912cea46bee13dfa790ae07",
-    "tight": "4d0ed0baacc54970f800c0d72c39e60439cd77719b7d8e15b1508f876ef60303",
+    "plain": "bad140d2141efd69fe312f981e08504cd4b89b33cfd85e9ad641cf21f4efc859",
+    "traces": "1621d677433616f11073ea527d77806e1eb90ba56fb99d1cd5ca2b7e9831af5f",
+    "tight": "9024059a711738dc6e843db0621f33b6be73fd5bde6631cbe34cd8f29f902018",
 }
 _OPTIONS = {"plain": [], "traces": ["with_traces=true"], "tight": ["boxes.rule=tight"]}
 

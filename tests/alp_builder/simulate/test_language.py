@@ -103,7 +103,7 @@ def test_utterances_are_sorted_words_of_the_caption(
     caption = compose(named, ["sky", "grass"], dice)
     starts, ends = time_words(caption, [1] * len(caption.phrases), profile, dice.rng)
     assert (np.diff(starts) > 0).all()
-    assert (starts[1:] >= ends[:-1] - 1e-9).all()
+    assert (np.array(starts[1:]) >= np.array(ends[:-1]) - 1e-9).all()
     said = utterances(caption, starts, ends, profile, dice)
     text, at = " ".join(caption.words), 0
     for (words, start, end), following in zip(said, [*said[1:], None], strict=True):

@@ -37,7 +37,8 @@ def lines(path: Path) -> list[dict[str, Any]]:
 @st.composite
 def coco_files(draw: st.DrawFn) -> dict[str, Any]:
     """COCO files of a few images with boxes, polygons, RLE and crowds."""
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image in range(draw(st.integers(1, 3))):
         width, height = draw(st.integers(20, 700)), draw(st.integers(20, 700))
         images.append(

@@ -13,10 +13,10 @@ from alp_builder.simulate.pointer import (
     ON,
     WANDER,
     Points,
-    Regions,
     Visits,
     draw_points,
 )
+from alp_builder.simulate.regions import Regions
 
 CLEAN, COCO = PROFILES["clean"], PROFILES["coco"]
 

@@ -38,15 +38,35 @@ def test_pixels_lie_on_the_mask_as_pycocotools_draws_it(
     rles = [
         packed(mask) if text or index % 2 else unpacked(mask) for index, mask in enumerate(drawn)
     ]
-    for mask, runs, pixels in zip(drawn, run_lengths(rles), spread_pixels(rles, 20), strict=True):
-        assert runs[1::2].sum() == mask.sum()
-        assert runs.sum() == mask.size
-        assert len(pixels) == min(20, int(mask.sum()))
-        assert mask[pixels[:, 0], pixels[:, 1]].all()
-        assert len(np.unique(pixels, axis=0)) == len(pixels)
+    flat, sizes = run_lengths(rles)
+    places, numbers = spread_pixels(rles, 20)
+    runs = np.split(flat, np.cumsum(sizes)[:-1])
+    pixels = np.split(places, np.cumsum(numbers)[:-1])
+    for mask, run, pixel in zip(drawn, runs, pixels, strict=True):
+        assert len(run) % 2 == 0
+        assert run[1::2].sum() == mask.sum()
+        assert run.sum() == mask.size
+        assert len(pixel) == min(20, int(mask.sum()))
+        assert mask[pixel[:, 0], pixel[:, 1]].all()
+        assert len(np.unique(pixel, axis=0)) == len(pixel)
 
 
-@pytest.mark.parametrize("counts", ["", "a", None, 5])
+def test_places_are_spread_over_the_whole_mask() -> None:
+    mask = np.ones((40, 60), dtype=bool)
+    places, _ = spread_pixels([packed(mask)], 64)
+    quarters = set(zip(places[:, 0] // 20, places[:, 1] // 15, strict=True))
+    assert len(quarters) == 8
+
+
+@pytest.mark.parametrize(
+    "counts", ["", "a", None, 5, ["x"], [0, -3, 19], [0, 3], "oooooooooo1", [1, 2.5e30]]
+)
 def test_damaged_counts_are_named(counts: object) -> None:
-    with pytest.raises(BadDataError, match="RLE counts"):
-        run_lengths([{"size": [4, 4], "counts": counts}])
+    with pytest.raises(BadDataError, match="RLE"):
+        spread_pixels([{"size": [4, 4], "counts": counts}], 20)
+
+
+@pytest.mark.parametrize("size", [None, [4], ["a", "b"]])
+def test_damaged_sizes_are_named(size: object) -> None:
+    with pytest.raises(BadDataError, match="size"):
+        spread_pixels([{"size": size, "counts": [0, 16]}], 20)

@@ -99,7 +99,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(
 ) -> None:
     whole = simulate_scenes(SMALL, tmp_path / "whole", progress=False)
     assert whole.resumed_scenes == 0
-    real = world_module.draw_scene
+    real = draw_scene
 
     def stop(config: SceneConfig, split: str, index: int) -> Any:
         if split == "val":
@@ -124,6 +124,35 @@ def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="exists"):
         simulate_scenes(SMALL, tmp_path, progress=False)
     assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_a_world_that_is_there_is_kept_or_refused_but_never_mixed(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = simulate_scenes(SMALL, out, progress=False)
+    before = digest(out)
+    again = simulate_scenes(SMALL, out, progress=False)
+    assert again.things == first.things
+    assert again.resumed_scenes == SMALL.total, "nothing was drawn"
+    other = msgspec.structs.replace(SMALL, seed=4, clutter=2)
+    with pytest.raises(UsageError, match=r"seed = 3 \(asked: 4\), clutter = 36 \(asked: 2\)"):
+        simulate_scenes(other, out, progress=False)
+    assert digest(out) == before
+    (out / "world.json").unlink()
+    with pytest.raises(UsageError, match="no world of this version"):
+        simulate_scenes(SMALL, out, progress=False)
+
+
+def test_two_processes_do_not_draw_one_world(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meet(config: SceneConfig, split: str, index: int) -> Any:
+        with pytest.raises(UsageError, match="under way in another process"):
+            simulate_scenes(SMALL, tmp_path / "out", progress=False)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(world_module, "draw_scene", meet)
+    with pytest.raises(KeyboardInterrupt):
+        simulate_scenes(SMALL, tmp_path / "out", progress=False)
 
 
 @pytest.mark.parametrize(

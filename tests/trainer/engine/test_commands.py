@@ -126,6 +126,8 @@ def test_train_stop_resume_evaluate_predict(place: Path, tmp_path: Path) -> None
     images = place / "world" / "test"
     text = [c for c in changes(place, tmp_path) if c.startswith("text.")]
     found = ["--checkpoint", str(parts), "--classes", "rocket, house", "--out", str(out)]
+    beside = ["--alps", f"{place}/alps", "--truth", f"{place}/world/instances_test.json"]
+    found += ["--html", str(out / "page.html"), *beside]
     assert predict.main([str(images), *command("fcosmo"), *found, "--average", "--set", *text]) == 0
     truth = COCO(str(out / "instances.json"))
     assert [c["name"] for c in truth.dataset["categories"]] == ["rocket", "house"]
@@ -133,6 +135,12 @@ def test_train_stop_resume_evaluate_predict(place: Path, tmp_path: Path) -> None
     assert len(list(out.glob("*.png"))) == 5
     results = json.loads((out / "results.json").read_text())
     assert {r["category_id"] for r in results} <= {1, 2}
+    page = (out / "page.html").read_text("utf-8")
+    shown = json.loads(page.partition('id="data">')[2].partition("</script>")[0])["images"]
+    assert len(shown) == page.count('<script type="text/plain" id="pixels-') == 5
+    assert sum(len(i["truth"]) for i in shown) > 5
+    counted = [len(i["predictions"]) + i.get("more", 0) for i in shown]
+    assert sum(counted) == len(results)
 
 
 @pytest.mark.parametrize(
