@@ -71,14 +71,14 @@ def _walk(node: Any, key: str) -> Iterator[Need]:
         return
     if not isinstance(node, DictConfig):
         return
-    for name in node:
+    for name in map(str, node):
         value, inner = node[name], f"{key}.{name}"
         if isinstance(value, str) and name in FILES:
-            yield _need(value, FILES[str(name)], inner, folder=False)
+            yield _need(value, FILES[name], inner, folder=False)
         elif isinstance(value, str) and name in FOLDERS:
-            yield _need(value, FOLDERS[str(name)], inner, folder=True)
+            yield _need(value, FOLDERS[name], inner, folder=True)
         elif name == "roots" and isinstance(value, DictConfig):
-            for family in value:
+            for family in map(str, value):
                 what = f"images of {family} that ALPs speak of"
                 yield _need(value[family], what, f"{inner}.{family}", folder=True)
         elif name == "held_out" and isinstance(value, ListConfig):

@@ -27,7 +27,7 @@ from trainer.data.masks import MaskDataset
 from trainer.data.quantization import QuantizationConfig
 from trainer.engine.sources import BoxMapper, split_names
 
-from .coco_openimages import train_loader
+from .coco_openimages import train_loader as train_loader
 
 data: Any = dict(
     root="datasets",

@@ -20,6 +20,11 @@ from .maskrcnn import tiny_model as maskrcnn
 from .text import text
 from .tiny_world import alps, boxes, data, masks, optimizer, schedule, train, train_loader
 
+__all__ = [
+    "alps", "boxes", "data", "fcosmo", "maskrcnn", "masks",
+    "optimizer", "schedule", "text", "train", "train_loader",
+]  # fmt: skip
+
 SIZE = 96
 MAX_DETECTIONS = 25
 SCORE_THRESHOLD = 0.02
