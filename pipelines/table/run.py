@@ -133,6 +133,11 @@ def steps_done(folder: Path) -> int:
     return 0
 
 
+def checkpoint_steps(folder: Path) -> int:
+    """Steps of a run's last checkpoint, from where it would go on."""
+    return max((int(file.stem[5:]) for file in folder.glob("step_*.pt")), default=0)
+
+
 class _Crew:
     """The jobs of a run: done, at work, waiting."""
 
@@ -143,7 +148,8 @@ class _Crew:
         self.running: list[_Running] = []
         self.bar = tqdm(
             total=sum(job.steps for job in jobs),
-            initial=self._steps(),
+            # Steps after the last checkpoint are done again: counting them, the bar would go back.
+            initial=self._steps(checkpoint_steps),
             unit="step",
             desc="table",
             mininterval=1.0,
@@ -186,13 +192,13 @@ class _Crew:
                     f"{run.folder / 'log.txt'}:\n{_tail(run.folder / 'log.txt')}"
                 )
             self.done.add(run.job.name)
-        self.bar.update(self._steps() - self.bar.n)
+        self.bar.update(max(0, self._steps(steps_done) - self.bar.n))
         names = ", ".join(run.job.name for run in self.running)
         self.bar.set_postfix_str(f"{len(self.done)}/{len(self.jobs)} runs done; {names}", False)
 
-    def _steps(self) -> int:
+    def _steps(self, count: Callable[[Path], int]) -> int:
         return sum(
-            job.steps if job.name in self.done else min(steps_done(self.runs / job.name), job.steps)
+            job.steps if job.name in self.done else min(count(self.runs / job.name), job.steps)
             for job in self.jobs
         )
 

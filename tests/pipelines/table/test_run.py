@@ -9,7 +9,7 @@ import pytest
 
 from alp_builder.errors import BadDataError, UsageError
 from pipelines.table.plan import Plan
-from pipelines.table.run import read_result, run_jobs, steps_done
+from pipelines.table.run import checkpoint_steps, read_result, run_jobs, steps_done
 from tests.pipelines.table.conftest import fake
 
 POLL = 0.02
@@ -92,3 +92,10 @@ def test_steps_are_counted_by_whole_lines(tmp_path: Path) -> None:
     assert steps_done(tmp_path) == 0
     (tmp_path / "metrics.jsonl").write_text('{"step": 0}\n{"step": 1}\n{"ste')
     assert steps_done(tmp_path) == 2
+
+
+def test_a_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> None:
+    assert checkpoint_steps(tmp_path) == 0
+    for name in ("step_0000250.pt", "step_0001000.pt", ".step_0002000.pt.1.tmp"):
+        (tmp_path / name).touch()
+    assert checkpoint_steps(tmp_path) == 1000
