@@ -37,7 +37,7 @@ from trainer.evaluation.splits import load_split
 GOOD, FAIR = 0.75, 0.5
 """Mask IoU from which a detection covers a thing, and covers it fairly."""
 
-LEAST_SCORE = 0.2
+LEAST_SCORE = 0.3
 """Least score of a detection that is looked at."""
 
 KINDS = {
