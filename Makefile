@@ -34,7 +34,7 @@ help: ## List the targets
 
 -include $(sort $(wildcard pipelines/*.mk))
 
-# --- Environments: .alps builds ALPs, .dev tests and lints, .train trains ---------------------------
+# --- Environments: .alps builds ALPs, .dev tests and lints, .docs makes the site, .train trains ---------------------------
 
 # The first Python that the locked packages have wheels for, and any newer one as a last resort.
 $(PY):
@@ -67,6 +67,11 @@ $(VENV)/.alps: requirements/alps.lock pyproject.toml | $(PY)
 $(VENV)/.dev: requirements/test.lock $(VENV)/.alps
 	@echo "Installing test and lint tools into $(VENV)"
 	@$(PIP) --require-hashes -r requirements/test.lock
+	@touch $@
+
+$(VENV)/.docs: requirements/docs.lock $(VENV)/.dev
+	@echo "Installing what the site and the notebook need into $(VENV)"
+	@$(PIP) --require-hashes -r requirements/docs.lock
 	@touch $@
 
 # A changed DETECTRON2 installs anew; none keeps what is there.
@@ -157,9 +162,9 @@ format: $(VENV)/.dev ## Format the code and mend what ruff can mend
 	@$(VENV)/bin/ruff check --fix
 	@$(VENV)/bin/ruff format
 
-# alps.lock constrains test.lock, and both constrain train.lock: one version of each package.
+# alps.lock constrains test.lock, both constrain train.lock, all of them docs.lock: one version of each package.
 lock: $(VENV)/.dev ## Pin the dependencies anew after an edit (ARGS=--upgrade: to the latest)
-	@for name in alps test train; do \
+	@for name in alps test train docs; do \
 	    $(UV_COMPILE) $(ARGS) pyproject.toml requirements/$$name.in -o requirements/$$name.lock || exit 1; \
 	done
 

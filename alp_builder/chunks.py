@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from alp_builder.arrays import arrow_ints, numpy_of
 from alp_builder.config import BuildConfig
 from alp_builder.errors import BadDataError
 from alp_builder.extraction import AlpExtractor
@@ -127,11 +128,11 @@ def read_rows(path: Path, index: int, count: int) -> pa.Table:
         with pa.memory_map(str(path)) as stream:
             table = pa.ipc.open_file(stream).read_all()
             low, high = hash_range(index, count)
-            hashes = table[IMAGE_HASH].to_numpy()
+            hashes = numpy_of(table[IMAGE_HASH])
             first = int(np.searchsorted(hashes, np.uint64(low), "left"))
             last = int(np.searchsorted(hashes, np.uint64(high), "right"))
             # A copy: a slice would keep the whole file mapped, and a shard takes a little of many files.
-            chosen = pa.array(np.arange(first, last))
+            chosen = arrow_ints(np.arange(first, last))
             return table.take(chosen).replace_schema_metadata(None)
     except (OSError, pa.ArrowException) as error:
         raise BadDataError(

@@ -75,6 +75,7 @@ def run_local(
                         future = pool.submit(_work, task)
                     waiting[future] = task
                 if not waiting:
+                    ours.close()  # nothing is left to do: a second of tidying up is spared
                     return
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                     yield waiting.pop(future), future.result()

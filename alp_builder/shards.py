@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from alp_builder.arrays import arrow_ints, numpy_of
 from alp_builder.config import ShardConfig
 from alp_builder.errors import BadDataError
 from alp_builder.files import atomic_file, sha256_of
@@ -100,14 +101,13 @@ def merge_rows(pieces: Iterable[pa.Table], schema: pa.Schema) -> tuple[pa.Table,
     table = pa.concat_tables(filled)
     del filled
     narrative = table["narrative_id"].combine_chunks().dictionary_encode()
-    code = narrative.indices.to_numpy()
-    source = table[SOURCE].to_numpy()
+    code, source = numpy_of(narrative.indices), numpy_of(table[SOURCE])
     first = np.full(len(narrative.dictionary), np.iinfo(np.int64).max)
     np.minimum.at(first, code, source)
     extra = source != first[code]
     duplicates = len(np.unique(np.stack([code[extra], source[extra]]), axis=1).T)
-    order = pc.sort_indices(table, sort_keys=[(key, "ascending") for key in SORT_KEYS]).to_numpy()
-    order = pa.array(order[~extra[order]])
+    order = numpy_of(pc.sort_indices(table, sort_keys=[(key, "ascending") for key in SORT_KEYS]))
+    order = arrow_ints(order[~extra[order]])
     columns = []
     for (
         name
@@ -185,7 +185,8 @@ def _hash_array(digest: hashlib._Hash, array: pa.Array) -> None:
         digest.update(lengths.astype("<i4").tobytes())
         _hash_array(digest, array.flatten())
     else:
-        values = array.to_numpy(zero_copy_only=False)
+        is_bits = pa.types.is_boolean(array.type)
+        values = numpy_of(array.cast(pa.uint8()) if is_bits else array)
         digest.update(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes())
 
 

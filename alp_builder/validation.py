@@ -55,6 +55,17 @@ def validate(folder: Path, progress: bool = True) -> Manifest:
     return manifest
 
 
+def check_shard_files(folder: Path, manifest: Manifest) -> None:
+    """Checks that the shards on disk are those of the manifest, byte for byte; reads no rows.
+
+    Raises:
+        BadDataError: If one is missing, changed, or not in the manifest.
+    """
+    _check_files(folder, manifest)
+    for shard in manifest.shards:
+        _check_bytes(folder, shard)
+
+
 def _check_files(folder: Path, manifest: Manifest) -> None:
     """The shards on disk are those of the manifest, no more and no fewer."""
     listed = {shard.path for shard in manifest.shards}
@@ -89,8 +100,8 @@ def _check_quarantine(folder: Path, manifest: Manifest) -> None:
         raise BadDataError(f"{info.path}: {len(lines)} records, the manifest says {info.records}")
 
 
-def _check_shard(folder: Path, shard: ShardInfo, manifest: Manifest) -> None:
-    """Bytes and schema are those of the manifest."""
+def _check_bytes(folder: Path, shard: ShardInfo) -> None:
+    """Size and hash are those of the manifest."""
     path = folder / shard.path
     if path.stat().st_size != shard.size:
         raise BadDataError(
@@ -100,6 +111,12 @@ def _check_shard(folder: Path, shard: ShardInfo, manifest: Manifest) -> None:
         raise BadDataError(
             f"{shard.path}: its SHA-256 differs from the manifest's: the file was changed"
         )
+
+
+def _check_shard(folder: Path, shard: ShardInfo, manifest: Manifest) -> None:
+    """Bytes and schema are those of the manifest."""
+    _check_bytes(folder, shard)
+    path = folder / shard.path
     if manifest.schema_version == SCHEMA_VERSION:
         expected = arrow_schema(tuple(manifest.groups))
         found = read_shard(path).schema

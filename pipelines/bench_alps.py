@@ -8,7 +8,8 @@ its rounds:
   attribute_ruler), as spaCy runs them, on the same captions in batches of the same size. Loading the model
   counts on neither side.
 - `two_workers`: narratives/s of a whole build with two workers over those with one. The start of the
-  processes and loading the model count on both sides, so this one takes more narratives a round.
+  processes and loading the model count on both sides, two seconds a worker, so this one takes as many
+  narratives as a small published split.
 - `two_spacy`: what two processes of bare spaCy, loaded already, give over one: what the machine has to give.
 - `align_per_s`: narratives/s of alignment, windows, points and boxes alone, phrases given, on one core, in
   batches as builds make them (`shards.chunk_bytes`).
@@ -66,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=10, help="rounds of each comparison (10)")
     parser.add_argument("--count", type=int, default=600, help="narratives of a round (600)")
     parser.add_argument(
-        "--worker-count", type=int, default=8000, help="narratives to compare workers on (8000)"
+        "--worker-count", type=int, default=24_000, help="narratives to compare workers on (24000)"
     )
     parser.add_argument("--memory-counts", type=int, nargs="*", default=[1000, 50_000])
     args = parser.parse_args(arguments)

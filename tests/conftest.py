@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+from alp_builder.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
 
 
 @pytest.fixture(scope="session")
@@ -15,4 +18,20 @@ def shared_data() -> Path:
     folder = SHARED / "data"
     if not folder.is_dir():
         pytest.skip(f"real data is not at hand: no folder {folder.name!r} beside the project")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def simulated_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `make alps` has run: `data/sample` and `data/alps`. Never written to."""
+    folder = tmp_path_factory.mktemp("make_alps")
+    world, narratives = folder / "data/sample/world", folder / "data/sample/narratives.jsonl"
+    scenes = ["--train", "300", "--val", "0", "--test", "0", "--workers", "1"]
+    spoken = ["--coco", str(world / "instances_train.json"), "--profile", "coco"]
+    for words in (
+        ["simulate", "scenes", "--out", str(world), *scenes],
+        ["simulate", "narratives", *spoken, "--out", str(narratives)],
+        ["build", str(narratives), "--out", str(folder / "data/alps"), "--workers", "1"],
+    ):
+        assert main(words) == 0
     return folder

@@ -35,12 +35,13 @@ def test_locks_pin_everything_by_hash_and_name_no_index(path: Path) -> None:
     assert not any("://" in line or "find-links" in line or "index-url" in line for line in lines)
 
 
-@pytest.mark.parametrize("name", ["test.lock", "train.lock"])
+@pytest.mark.parametrize("name", ["test.lock", "train.lock", "docs.lock"])
 def test_environments_agree_on_every_version(name: str) -> None:
     builder, other = _pins("alps.lock"), _pins(name)
     assert builder.items() <= other.items()
-    shared = _pins("test.lock").keys() & _pins("train.lock").keys()
-    assert all(_pins("test.lock")[key] == _pins("train.lock")[key] for key in shared)
+    for one, two in (("test", "train"), ("test", "docs"), ("train", "docs")):
+        left, right = _pins(f"{one}.lock"), _pins(f"{two}.lock")
+        assert all(left[key] == right[key] for key in left.keys() & right.keys()), (one, two)
 
 
 def test_the_lock_of_the_builder_holds_what_the_project_declares() -> None:
@@ -53,7 +54,7 @@ def test_the_lock_of_the_builder_holds_what_the_project_declares() -> None:
 
 def test_make_lists_its_targets() -> None:
     run = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
-    for target in ("alps", "test", "lint", "lock", "clean"):
+    for target in ("alps", "test", "lint", "lock", "clean", "docs", "cards"):
         assert re.search(rf"^  {target} +\S", run.stdout, re.MULTILINE)
 
 

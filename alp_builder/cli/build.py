@@ -16,9 +16,9 @@ from alp_builder.calibration import check_fits, read_calibration
 from alp_builder.cli.parsing import Verbs, add_json, add_verb, percent, print_json, say
 from alp_builder.config import BuildConfig, config_dict, load_config, turned
 from alp_builder.errors import UsageError
-from alp_builder.extraction import DROPPED
 from alp_builder.inputs import find_sources
 from alp_builder.manifest import META_FOLDER, QUARANTINE
+from alp_builder.reasons import PHRASE_REASONS, RECORD_REASONS, dropped_phrases
 
 DEFAULT_MAX_BAD_FRACTION = 0.01
 
@@ -26,29 +26,6 @@ _EXAMPLE = """
 alps build narratives/*.jsonl --out data/alps/mine --workers 4
 alps build coco_val_localized_narratives.jsonl --split val --out data/alps/coco --set window.lag=-0.3
 """
-
-_REASONS = {
-    "not_json": "no JSON; expected one record a line",
-    "not_utf8": "no UTF-8 text",
-    "missing_field": "lack a field of Localized Narratives",
-    "wrong_type": "hold a value of a wrong type",
-    "too_large": "larger than the limits of the configuration's section input",
-    "negative_time": "hold a time before 0 s",
-    "unsorted_times": "their times step back",
-    "time_out_of_range": "hold a time later than input.max_time",
-    "not_normalised": "points far outside the image; expected fractions of its sides, not pixels",
-    "no_traces": "have no trace",
-    "empty_caption": "have an empty caption",
-    "no_timed_words": "have no timed words",
-    "narration_frame": "name the picture or a place in it",
-    "abstract": "name no thing (a colour, a number, a kind)",
-    "dropped.no_timed_words": "no timed word covers them",
-    "times_out_of_order": "their words' times are out of order",
-    "no_points": "no trace point in their window",
-    "outside_image": "trace outside the image",
-    "few_points": "fewer points than boxes.min_points",
-    "low_score": "score under boxes.min_score",
-}
 
 
 def add_parser(verbs: Verbs) -> None:
@@ -152,17 +129,18 @@ def summary_lines(summary: BuildSummary) -> list[str]:
     lines.append("")
     lines.append(f"narratives read    {counts['narratives']:>10,}")
     lacking = ("no_traces", "empty_caption", "no_timed_words")
-    lines += [f"  {counts[name]:>10,}  {_REASONS[name]}" for name in lacking if counts.get(name)]
+    lines += [
+        f"  {counts[name]:>10,}  {RECORD_REASONS[name]}" for name in lacking if counts.get(name)
+    ]
     lines.append(f"records set aside  {bad:>10,}")
     for reason, number in sorted(summary.rejected.items()):
-        lines.append(f"  {number:>10,}  {reason}: {_REASONS.get(reason, reason)}")
+        lines.append(f"  {number:>10,}  {reason}: {RECORD_REASONS.get(reason, reason)}")
     lines.append(f"phrases found      {counts['phrases']:>10,}")
-    dropped = {name: n for name, n in counts.items() if name.startswith(DROPPED) and n}
-    lines.append(f"  dropped          {sum(dropped.values()):>10,}")
-    for name, number in sorted(dropped.items(), key=lambda item: -item[1]):
-        reason = name.removeprefix(DROPPED)
-        words = _REASONS.get(name, _REASONS.get(reason, reason))
-        lines.append(f"  {number:>10,}  {reason}: {words}")
+    dropped = dropped_phrases(counts)
+    lines.append(f"  dropped          {sum(number for _, number in dropped):>10,}")
+    lines += [
+        f"  {n:>10,}  {reason}: {PHRASE_REASONS.get(reason, reason)}" for reason, n in dropped
+    ]
     if "phrases_with_alps" in counts:
         lines.append(f"  gave ALPs        {counts['phrases_with_alps']:>10,}")
     lines.append(f"ALPs written       {counts['alps_written']:>10,}")

@@ -8,11 +8,22 @@ import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from alp_builder.cli import audit, build, calibrate, fetch, show, simulate, stats, validate
+from alp_builder.cli import (
+    audit,
+    build,
+    calibrate,
+    card,
+    export,
+    fetch,
+    show,
+    simulate,
+    stats,
+    validate,
+)
 from alp_builder.cli.parsing import printable
 from alp_builder.errors import AlpError
 
-VERBS = (fetch, simulate, build, validate, stats, show, audit, calibrate)
+VERBS = (fetch, simulate, build, validate, stats, show, audit, calibrate, card, export)
 """The verbs in the order of use; each module has `add_parser` and `run`."""
 
 

@@ -222,7 +222,7 @@ def _sampled(
     """Run lengths read at the middle of each cell."""
     if list(rle["size"]) != [height, width]:
         raise BadDataError(f"a mask of {rle['size']}, expected {[height, width]} as its image")
-    (runs,) = run_lengths([rle])
+    runs, _ = run_lengths([rle])
     if len(runs) and (runs.min() < 0 or runs.max() > width * height):
         raise BadDataError("run lengths below 0 or beyond the image")
     ends = np.cumsum(runs)

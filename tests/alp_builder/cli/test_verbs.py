@@ -245,8 +245,10 @@ class TestStats:
             "split val:",
         ):
             assert words in text
-        nouns = text.split("most frequent nouns\n\n")[1].split("\n\n")[0]
-        assert nouns.count("\n") == 1
+        nouns = text.split("most frequent nouns ")[1].split("\n\n")[0]
+        assert nouns.count("\n") == 2
+        rows = len(pd.read_parquet(built))
+        assert text.rindex(f"{rows:,} ALPs of ") > text.index("gave ALPs")
 
     def test_for_machines(self, alps: Run, built: Path) -> None:
         code, text, _ = alps("stats", built, "--json")
