@@ -6,7 +6,8 @@
 
 A run folder (`train.output_dir`) gets the config as used, `metrics.jsonl` (one line a step), checkpoints
 and, at the end, the evaluation. With `--resume` a stopped run goes on from its last checkpoint and gives
-the losses of a run that was never stopped; with `--eval-only` its last checkpoint is evaluated.
+the losses of a run that was never stopped; with `--eval-only` its last checkpoint is evaluated; with
+`--dry-run` nothing is trained, and what is missing of the data is listed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from detectron2.config import LazyConfig
@@ -24,6 +26,7 @@ from alp_builder.errors import AlpError, UsageError
 from trainer.engine.build import build_embedder, build_model
 from trainer.engine.checkpoint import latest_checkpoint, load_checkpoint
 from trainer.engine.config import construct, load_config
+from trainer.engine.dryrun import report
 from trainer.engine.evaluate import Evaluator
 from trainer.engine.launch import check_gpus, launch
 from trainer.engine.loop import Loop, LoopConfig
@@ -41,12 +44,22 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         # Mistakes are told before processes start.
         cfg = load_config(args.config_file, args.overrides)
+        if args.dry_run:
+            return _dry_run(cfg)
         check_gpus(args.num_gpus, cfg.train.device)
         launch(run, args)
     except AlpError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the command's own message
         return error.exit_code
     return 0
+
+
+def _dry_run(cfg: Any) -> int:
+    """Say what the config needs; the exit code is 1 if something is missing."""
+    lines, missing = report(cfg)
+    found = f"{missing} of {len(lines)} missing" if missing else "nothing is missing"
+    print("\n".join([*lines, found]))  # noqa: T201 - the command's own output
+    return int(missing > 0)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -139,6 +152,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config-file", required=True, help="a Python config, see trainer/configs")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what of the data is missing, and stop"
+    )
     parser.add_argument("--eval-only", action="store_true", help="evaluate and stop")
     parser.add_argument("--checkpoint", help="go on from, or evaluate, this one, not the last")
     parser.add_argument(

@@ -39,6 +39,9 @@ from trainer.modeling.mask_branch import MaskBranch
 from trainer.modeling.text_classifier import DenseTextClassifier
 from trainer.modeling.vocabulary import Vocabulary
 
+STOCK_SIZE_LIMIT = 8.0
+"""Largest distance of a side, in strides, that detectron2 assigns to a level (FCOS: 64 for stride 8)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlpLosses:
@@ -112,6 +115,9 @@ class FCOSMO(FCOS):  # type: ignore[misc]
         pixel_std: Their standard deviation.
         head_in_features: Pyramid levels of the dense head, finest first; all unless given.
         center_sampling_radius: In strides.
+        size_limit: Reach of a level in strides: it learns boxes whose farthest side is between half of
+            this and this from the point, the finest level anything less, the coarsest anything more.
+            FCOS's 8 is for images of 800 px; small images need less, or all boxes land on one level.
         focal_alpha: Of the focal loss.
         focal_gamma: Of the focal loss.
         initial_positives: Start of the average number of positives, for each source.
@@ -134,6 +140,7 @@ class FCOSMO(FCOS):  # type: ignore[misc]
         pixel_std: Sequence[float],
         head_in_features: Sequence[str] | None = None,
         center_sampling_radius: float = 1.5,
+        size_limit: float = STOCK_SIZE_LIMIT,
         focal_alpha: float = 0.25,
         focal_gamma: float = 2.0,
         initial_positives: float = 300.0,
@@ -148,7 +155,8 @@ class FCOSMO(FCOS):  # type: ignore[misc]
             head=head,
             head_in_features=None if head_in_features is None else list(head_in_features),
             num_classes=0,  # set by the vocabulary
-            center_sampling_radius=center_sampling_radius,
+            # detectron2 has one length for radius and limits, the anchor's side: see `_match_anchors`
+            center_sampling_radius=center_sampling_radius * STOCK_SIZE_LIMIT / size_limit,
             focal_loss_alpha=focal_alpha,
             focal_loss_gamma=focal_gamma,
             test_score_thresh=score_threshold,
@@ -158,6 +166,7 @@ class FCOSMO(FCOS):  # type: ignore[misc]
             pixel_mean=list(pixel_mean),
             pixel_std=list(pixel_std),
         )
+        self.anchor_scale = size_limit / STOCK_SIZE_LIMIT
         self.mask_branch = mask_branch
         self.columns = columns
         self.alp = AlpLosses() if alp is None else alp
@@ -255,6 +264,17 @@ class FCOSMO(FCOS):  # type: ignore[misc]
             torch.stack(column), torch.stack(boxes), torch.stack(weights) if weights else None
         )
 
+    def _match_anchors(self, gt_boxes: Boxes, anchors: list[Boxes]) -> Tensor:
+        """detectron2's rule `(M, R)`, with the size limits of the levels scaled.
+
+        The rule measures limits and radius in sides of the anchors; scaled anchors scale the limits, and
+        the radius was divided by the same factor.
+        """
+        if self.anchor_scale != 1.0:
+            anchors = [_scaled(level, self.anchor_scale) for level in anchors]
+        quality: Tensor = super()._match_anchors(gt_boxes, anchors)
+        return quality
+
     def _focal(self, logits: Tensor, targets: PointTargets) -> Tensor:
         """Focal loss summed over points and columns; logits `(B, R, C)`."""
         focal: Tensor = sigmoid_focal_loss(
@@ -299,6 +319,13 @@ class FCOSMO(FCOS):  # type: ignore[misc]
             }
             for detection, item in zip(detections, batch, strict=True)
         ]
+
+
+def _scaled(boxes: Boxes, factor: float) -> Boxes:
+    """Boxes of the same centres, their sides times `factor`."""
+    centres = boxes.get_centers()
+    half = (boxes.tensor[:, 2:] - boxes.tensor[:, :2]) * (factor / 2)
+    return Boxes(torch.cat([centres - half, centres + half], dim=1))
 
 
 def centerness_of(distances: Tensor) -> Tensor:

@@ -123,3 +123,26 @@ def test_targets_are_one_hot_at_positive_points() -> None:
 def test_sides_belong_to_a_box(point: tuple[float, float], inside: bool) -> None:
     boxes = Boxes(torch.tensor([[0.0, 0.0, 8.0, 8.0]]))
     assert points_inside(torch.tensor([point]), boxes).item() is inside
+
+
+def test_the_size_limit_moves_boxes_between_levels_and_nothing_else() -> None:
+    """Limits of 16 and 32 px at strides 8, 16, 32: a box of 72 px is the coarsest level's."""
+    from tests.trainer.tiny import fcosmo
+
+    stock, small = fcosmo(), fcosmo(size_limit=2.0)
+    levels = [torch.zeros(1, 1, 96 // stride, 96 // stride) for stride in (8, 16, 32)]
+    anchors = stock.anchor_generator(levels)
+    boxes = Boxes(torch.tensor([[12.0, 12.0, 84.0, 84.0], [10.0, 10.0, 30.0, 30.0]]))
+    sizes = [len(level) for level in anchors]
+    found = []
+    for model in (stock, small):
+        quality = model._match_anchors(boxes, anchors)
+        found.append([[bool(q.any()) for q in row.split(sizes)] for row in quality])
+    assert found[0] == [[True, False, False], [True, False, False]]
+    assert found[1][0] == [False, False, True]
+    assert found[1][1] == [True, False, False]
+    # Within the limits of both, the same points round the centre: the radius did not change.
+    half = fcosmo(size_limit=4.0)
+    inside = [m._match_anchors(boxes[1:], anchors)[0, : sizes[0]] > 0 for m in (stock, half)]
+    assert torch.equal(inside[0], inside[1])
+    assert int(inside[0].sum()) == 9

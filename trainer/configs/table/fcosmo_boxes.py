@@ -1,0 +1,8 @@
+"""A row of the table in miniature: FCOS-MO of base masks and true boxes of all classes, by turns."""
+
+from ..common.table_world import boxes, data, masks, optimizer, schedule, text, train, train_loader
+from ..common.table_world import fcosmo as model
+
+data.train = train_loader(masks, boxes)
+data.train.num_workers = 0
+train.output_dir = "runs/table/fcosmo_boxes"

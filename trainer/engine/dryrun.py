@@ -1,0 +1,142 @@
+"""What a config needs on disk, and what of it is missing: `python -m trainer.train ... --dry-run`.
+
+The config is walked, not run: every node that names a file or a folder to read is looked at. Nothing is
+written and no model is built, so a data root can be checked before a machine with GPUs is paid for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from omegaconf import DictConfig, ListConfig
+
+from alp_builder.errors import AlpError
+from trainer.evaluation.splits import load_split
+
+FILES = {
+    "annotations": "COCO-format instances file",
+    "hierarchy": "class hierarchy of Open Images",
+}
+"""Keys of a config that name a file to read."""
+
+FOLDERS = {"images": "folder of images", "folder": "folder of ALP shards (`make alps`)"}
+"""Keys that name a folder to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something a config reads.
+
+    Attributes:
+        path: Where it is to be.
+        what: What it is.
+        key: Where the config says so.
+        problem: What is wrong with it, empty if nothing is.
+    """
+
+    path: str
+    what: str
+    key: str
+    problem: str
+
+    def line(self) -> str:
+        """As shown to a user."""
+        state = "ok     " if not self.problem else "MISSING"
+        reason = f": {self.problem}" if self.problem else ""
+        return f"{state}  {self.path}  ({self.what}, {self.key}){reason}"
+
+
+def needs_of(cfg: Any) -> list[Need]:
+    """What a config reads, each path once.
+
+    Args:
+        cfg: Config with `data`, `text` and `train` as in `trainer/configs`.
+    """
+    found: dict[str, Need] = {}
+    for need in (*_walk(cfg.data, "data"), *_other(cfg)):
+        found.setdefault(need.path, need)
+    return list(found.values())
+
+
+def _walk(node: Any, key: str) -> Iterator[Need]:
+    """Needs of the nodes below a key."""
+    if isinstance(node, ListConfig):
+        for place, item in enumerate(node):
+            yield from _walk(item, f"{key}[{place}]")
+        return
+    if not isinstance(node, DictConfig):
+        return
+    for name in map(str, node):
+        value, inner = node[name], f"{key}.{name}"
+        if isinstance(value, str) and name in FILES:
+            yield _need(value, FILES[name], inner, folder=False)
+        elif isinstance(value, str) and name in FOLDERS:
+            yield _need(value, FOLDERS[name], inner, folder=True)
+        elif name == "roots" and isinstance(value, DictConfig):
+            for family in map(str, value):
+                what = f"images of {family} that ALPs speak of"
+                yield _need(value[family], what, f"{inner}.{family}", folder=True)
+        elif name == "held_out" and isinstance(value, ListConfig):
+            for place, path in enumerate(value):
+                what = "evaluation images, kept out of training"
+                yield _need(path, what, f"{inner}[{place}]", folder=False)
+        else:
+            yield from _walk(value, inner)
+
+
+def _other(cfg: Any) -> Iterator[Need]:
+    """The class split and the first weights."""
+    try:
+        load_split(cfg.data.split)
+    except AlpError as error:
+        yield Need(str(cfg.data.split), "class split", "data.split", str(error))
+    weights = str(cfg.train.init_weights)
+    if weights and "://" not in weights:
+        yield _need(weights, "first weights", "train.init_weights", folder=False)
+
+
+def _need(path: str, what: str, key: str, *, folder: bool) -> Need:
+    return Need(path, what, key, _problem(Path(path), folder=folder))
+
+
+def _problem(path: Path, *, folder: bool) -> str:
+    if not path.exists():
+        return "no such folder" if folder else "no such file"
+    if folder != path.is_dir():
+        return "is a file, expected a folder" if folder else "is a folder, expected a file"
+    if folder:
+        with os.scandir(path) as entries:
+            return "" if next(entries, None) is not None else "is empty"
+    return "" if path.stat().st_size else "is empty"
+
+
+class _Shape(msgspec.Struct):
+    images: list[msgspec.Raw]
+    categories: list[msgspec.Raw]
+
+
+def report(cfg: Any) -> tuple[list[str], int]:
+    """Lines for the user, and how many needs are missing.
+
+    COCO-format files that are there are also opened, and their images and categories counted.
+    """
+    needs = needs_of(cfg)
+    lines = []
+    missing = 0
+    for need in needs:
+        line, problem = need.line(), need.problem
+        if not problem and need.what == FILES["annotations"]:
+            try:
+                shape = msgspec.json.decode(Path(need.path).read_bytes(), type=_Shape)
+                line += f": {len(shape.images):,} images, {len(shape.categories):,} categories"
+            except msgspec.DecodeError as error:
+                problem = f"not in COCO format ({error})"
+                line = Need(need.path, need.what, need.key, problem).line()
+        missing += bool(problem)
+        lines.append(line)
+    return lines, missing
