@@ -42,7 +42,8 @@ def test_figures(narratives: Path, tmp_path: Path) -> None:
     counts = ["--rounds", "1", "--count", "6", "--worker-count", "6", "--memory-counts", "4", "6"]
     assert bench_alps.main([str(narratives), "--json", str(target), *counts]) == 0
     figures = json.loads(target.read_text())
-    ratios = {"vs_spacy", "two_workers", "align_per_s", "vs_interpolators", "narratives_per_s"}
+    ratios = {"vs_spacy", "two_workers", "two_spacy", "align_per_s", "vs_interpolators"}
+    ratios |= {"narratives_per_s"}
     assert set(figures) == ratios | {"rss_mb"}
     assert all(figures[name] > 0 for name in ratios)
     assert set(figures["rss_mb"]) == {"4", "6"}
