@@ -25,7 +25,7 @@ Results: TypeAlias = Iterator[tuple[ChunkTask, int]]
 
 
 def children(pid: int) -> list[int]:
-    """Processes whose parent is `pid`, but for multiprocessing's resource tracker."""
+    """Workers that `pid` spawned; other tests may have started processes of other kinds."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -33,7 +33,7 @@ def children(pid: int) -> list[int]:
             command = (entry / "cmdline").read_bytes()
         except (OSError, IndexError):
             continue
-        if parent == pid and b"resource_tracker" not in command:
+        if parent == pid and b"spawn_main" in command:
             found.append(int(entry.name))
     return found
 
