@@ -12,7 +12,8 @@ its rounds:
   narratives as a small published split.
 - `two_spacy`: what two processes of bare spaCy, loaded already, give over one: what the machine has to give.
 - `align_per_s`: narratives/s of alignment, windows, points and boxes alone, phrases given, on one core, in
-  batches as builds make them (`shards.chunk_bytes`).
+  batches as builds make them (`shards.chunk_bytes`). A batch has just been read when a build aligns it; so each
+  side runs twice in its turn, and the second run counts.
 - `vs_interpolators`: `align_per_s` over that of a plain reference in the manner of the published per-word
   scripts: an interpolator a word, 16 samples, smallest and largest; a phrase's box is the union of its words'.
 - `rss_mb`: peak memory of the process of a one-worker build, by number of narratives.
@@ -102,6 +103,7 @@ def _measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
         lambda: [locate_boxes(batch, found, config) for batch, found in work],
         lambda: [interpolate_words(batch, found) for batch, found in work],
         "against interpolators",
+        warm=True,
     )
     many = tile(args.narratives, folder / "many.jsonl", args.worker_count)
     one, two = alternate(
@@ -138,12 +140,27 @@ def _batches(file: Path, folder: Path, config: BuildConfig) -> list[NarrativeBat
 
 
 def alternate(
-    rounds: int, first: Callable[[], object], second: Callable[[], object], name: str
+    rounds: int,
+    first: Callable[[], object],
+    second: Callable[[], object],
+    name: str,
+    *,
+    warm: bool = False,
 ) -> tuple[float, float]:
-    """Runs two functions in turns and returns the best time of each, in seconds."""
+    """Runs two functions in turns and returns the best time of each, in seconds.
+
+    Args:
+        rounds: Turns of each.
+        first: One.
+        second: The other.
+        name: Of the progress bar.
+        warm: Run each one more time before its time is taken.
+    """
     best = [float("inf"), float("inf")]
     for _ in tqdm(range(rounds), desc=name):
         for index, function in enumerate((first, second)):
+            if warm:
+                function()
             start = time.perf_counter()
             function()
             best[index] = min(best[index], time.perf_counter() - start)
