@@ -13,7 +13,7 @@ ALPS := $(VENV)/bin/alps
 # would fetch build tools by itself.
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 $(PY) -m pip install -qq --no-build-isolation
 UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+	--generate-hashes --no-annotate --custom-compile-command "make lock"
 
 # What a call may set: `make alps NARRATIVES="a.jsonl b/" OUT=data/alps/mine WORKERS=2`
 PYTHON ?=

@@ -133,7 +133,7 @@ def test_ctrl_c_stops_all_with_one_line(
     wait_for(lambda: len(children(process.pid)) == 2)
     workers = children(process.pid)
     if moment == "working":
-        wait_for(lambda: any(out.glob("_alps/work/chunks/*.arrow")))
+        wait_for(lambda: any((out / "_alps" / "work" / "chunks").glob("*.arrow")))
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of the group
     printed, errors = process.communicate(timeout=30)
     assert (process.returncode, printed) == (130, "")

@@ -50,7 +50,7 @@ def check_what_is_there(folder: Path) -> None:
     for file in folder.glob("split=*/*"):
         assert file.suffix == ".parquet"
         assert pq.ParquetFile(file).read().num_rows >= 0
-    for file in folder.glob("_alps/work/chunks/[0-9]*.arrow"):
+    for file in (folder / "_alps" / "work" / "chunks").glob("[0-9]*.arrow"):
         with pa.memory_map(str(file)) as stream:
             pa.ipc.open_file(stream).read_all()
     if manifest_path(folder).exists():
