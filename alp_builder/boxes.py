@@ -16,7 +16,8 @@ Order statistics come from sorting (group, coordinate) keys: coordinates are int
 depend on its neighbours in the batch. Keys of 32 bits hold 128 groups, which are sorted at a time: half the
 time of keys that hold them all.
 
-Legend: F windows, G points in windows, K components, B boxes. Coordinates are fractions of the image.
+Legend: F windows, G points in windows, K components, B boxes. Boxes are in fractions of the image, points in
+units of 2^-24 of it.
 """
 
 from __future__ import annotations
@@ -134,9 +135,7 @@ def make_boxes(
     np.clip(x, 0, GRID, out=x)
     np.clip(y, 0, GRID, out=y)
     num_points = np.diff(groups.offsets)
-    lost = np.bincount(
-        np.searchsorted(groups.offsets, outside, "right") - 1, minlength=len(num_points)
-    )
+    lost = np.diff(np.searchsorted(outside, groups.offsets))
     gap, traced = _gaps(windows, points)
     dwell: Floats = components.dwell / MICROSECONDS
     total = np.zeros(len(windows.start))

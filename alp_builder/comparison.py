@@ -8,15 +8,17 @@ gave no ALP stand in no shard; of them the two manifests say how many there were
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
+from alp_builder.audit.overlap import box_overlap
 from alp_builder.reader import AlpDataset
 from alp_builder.schema import BOX
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SAME_BOX_IOU = 0.9999
 """Boxes with at least this intersection over union count as the same box."""
@@ -109,7 +111,7 @@ def compare(old: AlpDataset, new: AlpDataset) -> Comparison:
         joined.loc[both, [f"{side}_{when}" for side in BOX]].to_numpy(np.float64)
         for when in ("old", "new")
     ]
-    iou = _iou(*boxes)
+    iou = box_overlap(*boxes).iou
     moved = np.zeros(len(joined), bool)
     moved[both] = iou < SAME_BOX_IOU
     joined["noun"] = joined["head_lemma_new"].fillna(joined["head_lemma_old"])
@@ -154,19 +156,12 @@ def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _frame(dataset: AlpDataset) -> pd.DataFrame:
     """Id, noun, score and box of every ALP."""
+    import pandas as pd  # slow to import, and every verb and worker imports this module
+
     columns = ["alp_id", "head_lemma", "score", *BOX]
     parts = [table.select(columns) for table in dataset.shards()]
     frame: pd.DataFrame = pa.concat_tables(parts).to_pandas() if parts else pd.DataFrame()
     return frame.reindex(columns=columns)
-
-
-def _iou(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Intersection over union of boxes (N, 4) xyxy, pair by pair, (N,)."""
-    inner = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    shared = inner.clip(0).prod(axis=1)
-    areas = [(box[:, 2:] - box[:, :2]).prod(axis=1) for box in (a, b)]
-    found: npt.NDArray[np.float64] = shared / (areas[0] + areas[1] - shared)
-    return found
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any], missing: Any = None) -> list[Change]:

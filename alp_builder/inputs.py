@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
-import aiohttp
 import fsspec
 import msgspec
 import pyarrow as pa
@@ -194,10 +193,17 @@ def localise(source: NarrativeSource, folder: Path, max_inflation: int) -> Path:
                 target.write(block)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise BadDataError(f"{location}: broken or truncated archive ({error})") from error
-    except (OSError, ValueError, ImportError, aiohttp.ClientError) as error:
+    except (OSError, ValueError, ImportError, _client_error()) as error:
         what = " ".join(str(error).split()) or type(error).__name__
         raise BadDataError(f"{location}: cannot be read ({what})") from error
     return copy
+
+
+def _client_error() -> type[Exception]:
+    """What fsspec's URLs raise besides; asked for only when something was raised."""
+    import aiohttp  # slow to import, and every verb and worker imports this module
+
+    return aiohttp.ClientError
 
 
 def _packing(location: str) -> str:

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from alp_builder.errors import BadDataError, UsageError
 from alp_builder.manifest import Manifest, read_manifest
 from alp_builder.schema import SCHEMA_VERSION, VERSION_KEY
+from alp_builder.shards import ShardInfo
 
 Filters: TypeAlias = Any
 """`[(column, op, value), ...]`, lists of such lists joined by "or", or a `pyarrow.dataset` expression."""
@@ -59,8 +59,8 @@ class AlpDataset:
         """Number of ALPs in all splits."""
         return sum(shard.rows for shard in self.manifest.shards)
 
-    def paths(self, split: str | None = None) -> list[Path]:
-        """The shard files of a split, or of all.
+    def infos(self, split: str | None = None) -> list[ShardInfo]:
+        """What the manifest says of the shards of a split, or of all.
 
         Raises:
             UsageError: If there is no such split.
@@ -69,8 +69,15 @@ class AlpDataset:
             raise UsageError(
                 f"{self.folder}: no split {split!r}; there is {', '.join(self.splits)}"
             )
-        shards = self.manifest.shards
-        return [self.folder / shard.path for shard in shards if split in (None, shard.split)]
+        return [shard for shard in self.manifest.shards if split in (None, shard.split)]
+
+    def paths(self, split: str | None = None) -> list[Path]:
+        """The shard files of a split, or of all.
+
+        Raises:
+            UsageError: If there is no such split.
+        """
+        return [self.folder / shard.path for shard in self.infos(split)]
 
     def table(
         self,
@@ -92,6 +99,8 @@ class AlpDataset:
             UsageError: If a column, a filter or a split does not exist.
             BadDataError: If a shard is missing or broken.
         """
+        import pyarrow.dataset as ds  # brings pandas along, and every verb imports this module
+
         paths = self.paths(split)
         expression = filters
         if filters is not None and not isinstance(filters, ds.Expression):

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from alp_builder import open_alps
 from alp_builder.audit.coco import CocoTruth, read_truth
-from alp_builder.audit.coco_report import box_rules
+from alp_builder.audit.coco_report import box_rules, rule_columns
 from alp_builder.audit.gold import pair_nouns, read_gold
 from alp_builder.audit.instances import score_instances
 from alp_builder.audit.matching import match
@@ -31,7 +31,6 @@ from alp_builder.audit.names import CategoryNames
 from alp_builder.audit.overlap import box_overlap
 from alp_builder.errors import AlpError, UsageError
 from alp_builder.files import atomic_file
-from alp_builder.schema import BOX, CALIBRATED_BOX
 from trainer.data.quantization import QuantizationConfig, quantize
 
 DRAWS = 30
@@ -110,8 +109,7 @@ def coco_truth(folder: Path, coco_json: Path, side_file: Path | None) -> list[Tr
             scores = score_instances(matches, boxes, coco, masks=False)
             mine = boxes[matches.row[scores.found]]
             of = coco.boxes[scores.instance[scores.found]]
-            name = "raw" if rule == "default" else rule
-            found.append(Truth(f"{coco_json.stem}, {name}", simulated, mine, of))
+            found.append(Truth(f"{coco_json.stem}, {_name(rule)}", simulated, mine, of))
     return found
 
 
@@ -119,12 +117,15 @@ def gold_truth(folder: Path, csv: Path) -> list[Truth]:
     """The same against boxes drawn by people."""
     table = open_alps(folder).table()
     gold = read_gold(csv)
-    rules = {"raw": BOX, "calibrated": CALIBRATED_BOX}
-    present = {name: box for name, box in rules.items() if set(box) <= set(table.schema.names)}
     return [
-        Truth(f"{csv.stem}, {name}", False, *pair_nouns(gold, table, box))
-        for name, box in present.items()
+        Truth(f"{csv.stem}, {_name(rule)}", False, *pair_nouns(gold, table, box))
+        for rule, box in rule_columns(table).items()
+        if rule != "tight"
     ]
+
+
+def _name(rule: str) -> str:
+    return "raw" if rule == "default" else rule
 
 
 def measure(data: Truth, config: QuantizationConfig, seed: int) -> tuple[float, float]:

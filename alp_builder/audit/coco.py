@@ -48,7 +48,6 @@ class CocoTruth:
         category: int64 (I,), category id.
         area: float64 (I,), pixels.
         fraction: float64 (I,), share of the image.
-        annotation: int64 (I,), annotation id.
         of_image: Instances of each image, by the image's name in narratives.
 
     Raises:
@@ -74,12 +73,11 @@ class CocoTruth:
             self.of_image[name] = np.arange(first, len(self._things))
         self.boxes = np.array([_box(*pair) for pair in self._things]).reshape(-1, 4)
         self.category = np.array([thing.category_id for thing, _ in self._things], np.int64)
-        self.annotation = np.array([thing.id for thing, _ in self._things], np.int64)
         pixels = np.array([image.width * image.height for _, image in self._things], np.float64)
         areas = [thing.area or thing.bbox[2] * thing.bbox[3] for thing, _ in self._things]
         self.area = np.array(areas, np.float64)
         self.fraction = self.area / np.maximum(pixels, 1)
-        self._index = {int(number): place for place, number in enumerate(self.annotation)}
+        self._index = {thing.id: place for place, (thing, _) in enumerate(self._things)}
         self._mask = lru_cache(_KEPT)(self._decode)
 
     def __len__(self) -> int:

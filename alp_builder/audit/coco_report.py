@@ -15,6 +15,7 @@ from alp_builder.audit.coco import SIZES, CocoTruth, SizeRule
 from alp_builder.audit.instances import (
     MEASURES,
     InstanceScores,
+    box_rows,
     narrated_coverage,
     score_instances,
 )
@@ -27,14 +28,17 @@ RECOVERED = 0.9
 """Share of its mask from which on a narrated instance counts as recovered."""
 
 
+_RULES = {"default": BOX, "calibrated": CALIBRATED_BOX, "tight": TIGHT_BOX}
+
+
+def rule_columns(table: pa.Table) -> dict[str, tuple[str, ...]]:
+    """The columns of the boxes that a table has, by rule: `default`, `calibrated` where there, `tight`."""
+    return {rule: names for rule, names in _RULES.items() if set(names) <= set(table.schema.names)}
+
+
 def box_rules(table: pa.Table) -> dict[str, Floats]:
-    """The boxes of a table's rows by rule: `default`, `calibrated` where there, `tight`; each (R, 4)."""
-    columns = {"default": BOX, "calibrated": CALIBRATED_BOX, "tight": TIGHT_BOX}
-    return {
-        rule: np.stack([table[name].to_numpy().astype(np.float64) for name in names], 1)
-        for rule, names in columns.items()
-        if set(names) <= set(table.schema.names)
-    }
+    """The boxes of a table's R rows by rule, each (R, 4), see `rule_columns`."""
+    return {rule: box_rows(table, names) for rule, names in rule_columns(table).items()}
 
 
 def coco_figures(
@@ -166,7 +170,7 @@ _TABLE = (
 )
 
 
-def coco_table(figures: dict[str, Any], by_class: bool = True) -> list[str]:
+def coco_table(figures: dict[str, Any]) -> list[str]:
     """The figures as lines for a terminal."""
     phrases = figures["phrases"]
     precision = phrases["precision"]
@@ -181,10 +185,9 @@ def coco_table(figures: dict[str, Any], by_class: bool = True) -> list[str]:
         lines.append(_line(rule, row))
         lines += [_line(f"  {name}", part) for name, part in row["by_size"].items()]
         lines += [_line(f"  {name}", part) for name, part in row["by_part"].items()]
-    if by_class:
-        lines += ["", "by class, rule default"]
-        classes = figures["rules"]["default"]["by_class"]
-        lines += [_line(f"  {name}", part) for name, part in classes.items()]
+    lines += ["", "by class, rule default"]
+    classes = figures["rules"]["default"]["by_class"]
+    lines += [_line(f"  {name}", part) for name, part in classes.items()]
     for rule, row in figures["rules"].items():
         if "recovered" in row:
             lines += [

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from alp_builder.arrays import Bools, Floats, Ints
 from alp_builder.audit.coco import CocoTruth
-from alp_builder.audit.instances import score_instances
+from alp_builder.audit.instances import box_rows, score_instances
 from alp_builder.audit.matching import Matches, main_rows
 from alp_builder.audit.overlap import bootstrap_interval, box_overlap
 from alp_builder.calibration import (
@@ -113,7 +113,7 @@ def make_pairs(table: pa.Table, matches: Matches, coco: CocoTruth, base: set[int
     Returns:
         The pairs of the nouns found, all of them things.
     """
-    boxes = np.stack([table[name].to_numpy().astype(np.float64) for name in BOX], 1)
+    boxes = box_rows(table)
     scores = score_instances(matches, boxes, coco, masks=False)
     rows = matches.row[scores.found]
     instances = scores.instance[scores.found]

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from alp_builder.arrays import Bools, Floats, Ints
@@ -69,6 +68,8 @@ def read_gold(path: Path) -> GoldNouns:
     Raises:
         UsageError: If it is missing, no CSV, lacks a column, or a box has no area.
     """
+    import pandas as pd  # slow to import, and every verb and worker imports this module
+
     try:
         frame = pd.read_csv(path, dtype=dict.fromkeys(NOUN[:3], str), keep_default_na=False)
     except (OSError, ValueError) as error:

@@ -10,14 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from alp_builder.arrays import Bools, Floats, Ints
 from alp_builder.audit.coco import CocoTruth
 from alp_builder.audit.matching import Matches
 from alp_builder.audit.overlap import box_overlap
+from alp_builder.schema import BOX
 
 MEASURES = ("mask_coverage", "iou", "coverage", "area_ratio", "centre_inside", "centre_on_mask")
 """Fields of `InstanceScores` that are averaged."""
+
+
+def box_rows(table: pa.Table, names: tuple[str, ...] = BOX) -> Floats:
+    """The boxes of a table's R rows, float64 (R, 4), normalised xyxy."""
+    return np.stack([table[name].to_numpy().astype(np.float64) for name in names], 1)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pyarrow as pa
 from alp_builder.arrays import Floats
 from alp_builder.audit.coco import CocoTruth, read_truth
 from alp_builder.audit.gold import read_gold, score_nouns
-from alp_builder.audit.instances import score_instances
+from alp_builder.audit.instances import box_rows, score_instances
 from alp_builder.audit.matching import match
 from alp_builder.audit.names import CategoryNames
 from alp_builder.config import BuildConfig, InputConfig
@@ -25,7 +25,6 @@ from alp_builder.errors import UsageError
 from alp_builder.extraction import AlpExtractor
 from alp_builder.narratives import NarrativeBatch, read_narratives
 from alp_builder.phrases import Phrase, PhraseExtractor
-from alp_builder.schema import BOX
 from alp_builder.simulate import find_profile, simulate_narratives, truth_path
 
 Scorer = Callable[[pa.Table], "SampleScores"]
@@ -123,7 +122,7 @@ def simulated_sample(
     names = CategoryNames(coco.names, coco.plurals)
 
     def score(table: pa.Table) -> SampleScores:
-        boxes = np.stack([table[name].to_numpy().astype(np.float64) for name in BOX], 1)
+        boxes = box_rows(table)
         found = score_instances(match(table, coco, names, truth), boxes, coco, masks=False)
         return SampleScores(found.iou, found.coverage, found.area_ratio, found.centre_inside)
 

@@ -31,9 +31,6 @@ KNOBS: dict[str, tuple[Value, ...]] = {
 }
 """The knobs and the values tried."""
 
-FIGURES = ("iou", "iou_found", "recall", "coverage", "area_ratio", "centre_inside")
-"""What is told of each setting, see `alp_builder.audit.samples.SampleScores.figures`."""
-
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """One value of one knob, on one sample.
@@ -44,7 +41,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
         knob: Such as `window.lag`.
         value: Its value.
         is_default: Whether that is the configuration's.
-        figures: See `FIGURES`.
+        figures: See `alp_builder.audit.samples.SampleScores.figures`.
     """
 
     sample: str

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from alp_builder.audit.names import CategoryNames
 from alp_builder.errors import UsageError
@@ -51,7 +52,6 @@ class ClassCounter:
         self._find = CategoryNames(dict(enumerate(names))).find
         self._phrases: Counter[int] = Counter()
         self._images: Counter[int] = Counter()
-        self._seen = 0
 
     def add(self, table: pa.Table) -> None:
         """Counts the phrases of a shard; a phrase of several components is one phrase.
@@ -59,22 +59,16 @@ class ClassCounter:
         Args:
             table: Rows of the ALP schema; all ALPs of an image are in one table.
         """
-        mains = table.filter(pa.compute.equal(table["component_index"], 0))
+        mains = table.filter(pc.equal(table["component_index"], 0))
         columns = ("phrase_text", "head_lemma", "dataset_id", "image_id")
         rows = zip(*(mains[name].to_pylist() for name in columns), strict=True)
         pairs: set[tuple[int, str, str]] = set()
         for text, lemma, dataset, image in rows:
-            self._seen += 1
             number = self._find(text, lemma)
             if number is not None:
                 self._phrases[number] += 1
                 pairs.add((number, dataset, image))
         self._images.update(number for number, _, _ in pairs)
-
-    @property
-    def phrases_seen(self) -> int:
-        """All phrases looked at, of a class or not."""
-        return self._seen
 
     def rows(self) -> list[tuple[str, int, int]]:
         """Class, phrases and images of each class, the most frequent first, then by name."""

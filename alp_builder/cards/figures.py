@@ -188,9 +188,11 @@ def gather_figures(
     statistics = collect(dataset, top=1_000_000)
     sums = _Sums(classes)
     arrow_bytes: Counter[str] = Counter()
+    example: dict[str, Any] = {}
     for shard, table in zip(manifest.shards, dataset.shards(), strict=True):
         sums.add(table)
         arrow_bytes[shard.split] += table.nbytes
+        example = example or _example(table)
     families = origins_of(statistics.datasets)
     return CardFigures(
         settings=settings,
@@ -223,7 +225,7 @@ def gather_figures(
         distinct_nouns=len(statistics.top_nouns),
         classes=sums.counter.rows(),
         distributions=sums.distributions(),
-        example=_example(dataset),
+        example=example,
         config=manifest.config,
         versions={name: v for name, v in sorted(manifest.versions.items()) if name != "code"},
         inputs=[
@@ -307,16 +309,15 @@ def _bins(counts: Counter[int], last: int) -> list[int]:
     return bins
 
 
-def _example(dataset: AlpDataset) -> dict[str, Any]:
-    """A typical row: that of median score in the first shard that has rows."""
-    for table in dataset.shards():
-        if table.num_rows:
-            scores: npt.NDArray[np.float64] = table["score"].to_numpy()
-            row = int(np.argsort(scores, kind="stable")[len(scores) // 2])
-            found: dict[str, Any] = table.slice(row, 1).to_pylist()[0]
-            return {
-                name: rounded(value) if isinstance(value, float) else value
-                for name, value in found.items()
-                if not isinstance(value, list)
-            }
-    return {}
+def _example(table: pa.Table) -> dict[str, Any]:
+    """A typical row, that of median score; nothing where there are no rows."""
+    if not table.num_rows:
+        return {}
+    scores: npt.NDArray[np.float64] = table["score"].to_numpy()
+    row = int(np.argsort(scores, kind="stable")[len(scores) // 2])
+    found: dict[str, Any] = table.slice(row, 1).to_pylist()[0]
+    return {
+        name: rounded(value) if isinstance(value, float) else value
+        for name, value in found.items()
+        if not isinstance(value, list)
+    }

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from alp_builder.audit.coco import CocoTruth, read_truth
-from alp_builder.audit.coco_report import box_rules, coco_figures, coco_table, read_parts
+from alp_builder.audit.coco_report import coco_figures, coco_table, read_parts, rule_columns
 from alp_builder.audit.gold import read_gold, score_nouns
 from alp_builder.audit.matching import match
 from alp_builder.audit.names import SYNONYMS, CategoryNames, read_synonyms
@@ -18,7 +18,6 @@ from alp_builder.config import Value, load_config, parse_value
 from alp_builder.errors import UsageError
 from alp_builder.phrases import PhraseExtractor
 from alp_builder.reader import open_alps
-from alp_builder.schema import BOX, CALIBRATED_BOX, TIGHT_BOX
 from alp_builder.simulate import PROFILES
 
 _EXAMPLE = """
@@ -73,8 +72,7 @@ def run(args: argparse.Namespace) -> int:
 def _gold(args: argparse.Namespace) -> int:
     gold = read_gold(args.gold)
     table = open_alps(args.folder).table()
-    columns = {"default": BOX, "calibrated": CALIBRATED_BOX, "tight": TIGHT_BOX}
-    rules = {rule: score_nouns(gold, table, columns[rule]) for rule in box_rules(table)}
+    rules = {rule: score_nouns(gold, table, box) for rule, box in rule_columns(table).items()}
     if not rules["default"].found.any():
         raise UsageError(f"{args.gold}: none of its {len(gold.keys)} nouns is in {args.folder}")
     figures = gold_figures(rules)

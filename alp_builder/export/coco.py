@@ -48,7 +48,7 @@ def write_coco(
     categories: dict[str, int] = {}
     with atomic_file(out) as stream:
         stream.write(b'{"annotations":[')
-        for split, table in selection.shards(dataset):
+        for shard, table in selection.shards(dataset):
             for dataset_id, image_id, rows in by_image(table):
                 picture = pictures.find(dataset_id, image_id)
                 if picture is None:
@@ -62,7 +62,7 @@ def write_coco(
                     "file_name": picture.file_name,
                     "width": picture.width,
                     "height": picture.height,
-                    "split": split,
+                    "split": shard.split,
                 }
                 for row in rows:
                     category = label_of(row, labels)

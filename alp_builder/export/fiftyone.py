@@ -57,7 +57,7 @@ def write_fiftyone(
     counts: Counter[str] = Counter(alps=0, images=0, images_missing=0, alps_without_image=0)
     found: dict[str, list[dict[str, Any]]] = {}
     files: dict[str, str] = {}
-    for split, table in selection.shards(dataset):
+    for shard, table in selection.shards(dataset):
         for dataset_id, image_id, rows in by_image(table):
             picture = pictures.find(dataset_id, image_id)
             if picture is None or picture.path is None:
@@ -75,7 +75,7 @@ def write_fiftyone(
                     "label": label_of(row, labels),
                     "bounding_box": relative_box(row, BOXES[selection.box]),
                     "confidence": round(row["score"], 6),
-                    "attributes": {"split": split, **{key: row[key] for key in ATTRIBUTES}},
+                    "attributes": {"split": shard.split, **{key: row[key] for key in ATTRIBUTES}},
                 }
                 for row in rows
             ]

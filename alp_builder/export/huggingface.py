@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from alp_builder.cards.origins import license_of, origins_of
+from alp_builder.cards.origins import UNKNOWN_LICENSE, license_of, origins_of
 from alp_builder.export.pictures import Pictures
 from alp_builder.export.rows import Labels, by_image, label_of
 from alp_builder.export.selection import BOXES, Selection
@@ -67,8 +67,8 @@ def write_huggingface(
     schema = pa.schema([*(_IMAGE if pictures else []), *_CORE])
     files: Counter[str] = Counter()
     origins: set[str] = set()
-    for split, table in selection.shards(dataset):
-        path = out / "data" / f"{split}-{files[split]:05d}.parquet"
+    for shard, table in selection.shards(dataset):
+        path = out / "data" / f"{shard.split}-{files[shard.split]:05d}.parquet"
         with (
             atomic_file(path) as stream,
             pq.ParquetWriter(stream, schema, compression="zstd") as writer,
@@ -86,7 +86,7 @@ def write_huggingface(
                     writer.write_table(pa.Table.from_pylist(rows, schema))
                     rows = []
             writer.write_table(pa.Table.from_pylist(rows, schema))
-        files[split] += 1
+        files[shard.split] += 1
     write_atomic(out / "README.md", _readme(files, origins, schema).encode())
     return counts
 
@@ -131,14 +131,15 @@ def _embed(row: dict[str, Any], pictures: Pictures) -> bool:
 
 def _readme(files: Counter[str], origins: set[str], schema: pa.Schema) -> str:
     """Front matter that names files and features, and what the data are."""
-    license_id = license_of(origins_of(origins))
-    lines = ["---", f"license: {license_id if license_id != 'unknown' else 'other'}"]
+    known = origins_of(origins)
+    license_id = license_of(known)
+    lines = ["---", f"license: {license_id if license_id != UNKNOWN_LICENSE else 'other'}"]
     lines += ["task_categories:", "- object-detection", "configs:", "- config_name: default"]
     lines.append("  data_files:")
     for split in files:
         lines += [f"  - split: {split}", f'    path: "data/{split}-*.parquet"']
     lines += ["dataset_info:", "  features:", *_features(schema), "---", ""]
-    simulated = any(origin.simulated for origin in origins_of(origins))
+    simulated = any(origin.simulated for origin in known)
     return "\n".join(
         [
             *lines,

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from alp_builder.errors import UsageError
 from alp_builder.reader import AlpDataset
 from alp_builder.schema import BOX, CALIBRATED_BOX, TIGHT_BOX
+from alp_builder.shards import ShardInfo
 
 BoxName: TypeAlias = Literal["raw", "tight", "calibrated"]
 
@@ -58,17 +59,16 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
             kept = pc.and_(kept, pc.equal(table["component_index"], 0))
         return table.filter(kept)
 
-    def shards(self, dataset: AlpDataset) -> Iterator[tuple[str, pa.Table]]:
-        """Yields the split and the selected rows of each shard; an image's rows are in one of them.
+    def shards(self, dataset: AlpDataset) -> Iterator[tuple[ShardInfo, pa.Table]]:
+        """Yields each shard and the selected rows of it; an image's rows are in one of them.
 
         Raises:
             UsageError: If there is no such split, or the shards lack the box.
         """
-        dataset.paths(self.split)
+        infos = dataset.infos(self.split)
         if self.box == "calibrated" and "calibrated" not in dataset.manifest.groups:
             raise UsageError(
                 f"{dataset.folder}: no calibrated boxes; build with `--boxes calibrated=FILE`"
             )
-        shards = [s for s in dataset.manifest.shards if self.split in (None, s.split)]
-        for shard, table in zip(shards, dataset.shards(self.split), strict=True):
-            yield shard.split, self.keep(table)
+        for shard, table in zip(infos, dataset.shards(self.split), strict=True):
+            yield shard, self.keep(table)

@@ -45,10 +45,9 @@ def write_subset(dataset: AlpDataset, out: Path, selection: Selection) -> Counte
     config = msgspec.convert(manifest.config.get("shards", {}), ShardConfig)
     counts: Counter[str] = Counter(alps=0, images=0)
     infos: list[ShardInfo] = []
-    sources = [s for s in manifest.shards if selection.split in (None, s.split)]
     phrases = 0
-    for shard, (split, table) in zip(sources, selection.shards(dataset), strict=True):
-        infos.append(write_shard(table, out / shard.path, shard.path, split, config))
+    for shard, table in selection.shards(dataset):
+        infos.append(write_shard(table, out / shard.path, shard.path, shard.split, config))
         phrases += table.group_by(["narrative_id", "phrase_index"]).aggregate([]).num_rows
         images = table.group_by(["dataset_id", "image_id"]).aggregate([]).num_rows
         counts.update(alps=table.num_rows, images=images)

@@ -117,7 +117,7 @@ def read_predictions(path: Path, on: Path | None, files: ImageFiles) -> CocoThin
             f"--predictions {path}: no {meaning.name} beside it; say with --predicted-on FILE which"
             " COCO file its image and category ids mean"
         )
-    coco = _read_coco(meaning)
+    coco = read_coco(meaning)
     try:
         results = msgspec.json.decode(path.read_bytes(), type=list[CocoThing])
     except OSError as error:
@@ -146,19 +146,12 @@ def read_truth(path: Path, files: ImageFiles) -> CocoThings:
         UsageError: If there is no such file.
         BadDataError: If it is no COCO instance file.
     """
-    coco = _read_coco(path)
+    coco = read_coco(path)
     things = {
         number: [CocoThing(t.image_id, t.category_id, t.bbox, None, t.segmentation) for t in group]
         for number, group in coco.by_image.items()
     }
     return CocoThings(coco, things, files)
-
-
-def _read_coco(path: Path) -> CocoInstances:
-    try:
-        return read_coco(path)
-    except (RecursionError, UnicodeDecodeError) as error:
-        raise BadDataError(f"{path}: not a COCO instance file ({error})") from error
 
 
 def _page_thing(thing: CocoThing, name: str, image: CocoImage, config: PageConfig) -> PageThing:
@@ -223,8 +216,8 @@ def _sampled(
     if list(rle["size"]) != [height, width]:
         raise BadDataError(f"a mask of {rle['size']}, expected {[height, width]} as its image")
     runs, _ = run_lengths([rle])
-    if len(runs) and (runs.min() < 0 or runs.max() > width * height):
-        raise BadDataError("run lengths below 0 or beyond the image")
+    if len(runs) and runs.max() > width * height:
+        raise BadDataError("a run length beyond the image")
     ends = np.cumsum(runs)
     if not len(ends) or ends[-1] != width * height:
         raise BadDataError("run lengths do not add up to the image")

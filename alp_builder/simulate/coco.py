@@ -87,7 +87,7 @@ def read_coco(path: Path) -> CocoInstances:
         file = msgspec.json.decode(path.read_bytes(), type=_CocoFile)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); give a COCO JSON") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadDataError(
             f"{path}: not a COCO instance file ({error}); expected images, annotations, categories"
         ) from error

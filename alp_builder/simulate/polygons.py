@@ -16,12 +16,9 @@ from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
+from alp_builder.arrays import Floats, Ints, ranges
 from alp_builder.errors import BadDataError
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 _PLACE_BITS = 20  # places along a line in 2^-20 of the box
 
@@ -59,7 +56,7 @@ def spread_on_polygons(
     owner = thing[part]
     count = np.maximum(1, np.rint((last - first) * (width / side)[owner])).astype(np.int64)
     span = np.repeat(np.arange(len(line)), count)
-    rank = np.arange(len(span)) - np.repeat(np.cumsum(count) - count, count)
+    rank = ranges(np.zeros_like(count), count)
     along = first[span] + (rank + 0.5) / count[span] * (last - first)[span]
     down = (line - line_of_part[part] + 0.5)[span]
     of = owner[span]
@@ -103,7 +100,7 @@ def _crossings(
     high = np.minimum(np.ceil(np.maximum(y, end)).astype(np.int64), rows[part])
     count = np.maximum(high - low, 0)
     edge = np.repeat(np.arange(len(x)), count)
-    row = np.arange(len(edge)) + np.repeat(low - (np.cumsum(count) - count), count)
+    row = ranges(low, count)
     share = (row - y[edge]) / (end - y)[edge]
     return line_of_part[part[edge]] + row, x[edge] + share * (x[following] - x)[edge]
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from alp_builder.arrays import Floats, Ints
 from alp_builder.simulate.coco import CocoAnnotation, CocoImage
 from alp_builder.simulate.polygons import spread_on_polygons
 from alp_builder.simulate.rle import spread_pixels
@@ -26,9 +26,6 @@ CLOUD = 64
 
 BACKDROP_GRID = 12
 """Places on a side of a backdrop's cloud, and of a box without a mask."""
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +47,9 @@ class Regions:
     count: Ints
 
 
-def clipped_boxes(annotations: Sequence[CocoAnnotation], images: Sequence[CocoImage]) -> Floats:
-    """Boxes of things, clipped to their images, xyxy, `(n, 4)`.
-
-    Args:
-        annotations: n things.
-        images: The image of each.
-    """
-    return _clipped(*_pixels(annotations, images))
-
-
-def regions_of(annotations: Sequence[CocoAnnotation], images: Sequence[CocoImage]) -> Regions:
+def regions_of(
+    annotations: Sequence[CocoAnnotation], images: Sequence[CocoImage]
+) -> tuple[Regions, Floats]:
     """Regions of things.
 
     Args:
@@ -68,7 +57,7 @@ def regions_of(annotations: Sequence[CocoAnnotation], images: Sequence[CocoImage
         images: The image of each.
 
     Returns:
-        The regions, one for each thing.
+        The regions, one for each thing, and their boxes, clipped to the images, xyxy, `(n, 4)`.
 
     Raises:
         BadDataError: If an RLE or a polygon is damaged.
@@ -90,7 +79,7 @@ def regions_of(annotations: Sequence[CocoAnnotation], images: Sequence[CocoImage
     cells, offset[bare] = _with_grids(cells, clipped[bare])
     count[bare] = BACKDROP_GRID**2
     half = (clipped[:, 2:] - clipped[:, :2]) / 2
-    return Regions(clipped[:, :2] + half, half, cells, offset, count)
+    return Regions(clipped[:, :2] + half, half, cells, offset, count), clipped
 
 
 def backdrops_of(images: Sequence[CocoImage]) -> tuple[Regions, Ints]:

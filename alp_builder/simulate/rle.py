@@ -17,11 +17,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from alp_builder.arrays import Ints, ranges
 from alp_builder.errors import BadDataError
-
-Ints = NDArray[np.int64]
 
 MAX_GROUPS = 8
 """Most groups of 5 bits of a count: more is no image."""
@@ -131,7 +129,7 @@ def spread_pixels(rles: Sequence[dict[str, Any]], count: int) -> tuple[Ints, Int
         )
     n = np.minimum(count, area)
     of = np.repeat(np.arange(len(n)), n)
-    rank = np.arange(len(of)) - np.repeat(np.cumsum(n) - n, n)
+    rank = ranges(np.zeros_like(n), n)
     rank = (2 * rank + 1) * area[of] // (2 * n[of]) + (np.cumsum(area) - area)[of]
     run = np.searchsorted(ink, rank, side="right")
     pixel = pixel_end[run] - (ink[run] - rank) - (np.cumsum(pixels) - pixels)[of]

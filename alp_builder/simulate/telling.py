@@ -29,7 +29,6 @@ from alp_builder.simulate.records import NarrativeLine, TimedUtterance, TruthPhr
 from alp_builder.simulate.regions import (
     Regions,
     backdrops_of,
-    clipped_boxes,
     interleave,
     regions_of,
 )
@@ -113,7 +112,7 @@ def _look(
     numbers = np.array([len(there) for _, there in seen], dtype=np.int64)
     owner = np.repeat(np.arange(len(seen)), numbers)
     their = [images[i] for i in owner.tolist()]
-    boxes = clipped_boxes(flat, their)
+    regions, boxes = regions_of(flat, their)
     boxes[:, 2:] -= boxes[:, :2]
     parts = iter(zip(flat, boxes.tolist(), strict=True))
     things = [
@@ -122,7 +121,7 @@ def _look(
     ]
     stuff, of_image = backdrops_of(images)
     of_stuff = np.repeat(np.arange(len(seen)), of_image)
-    regions = interleave(regions_of(flat, their), owner, stuff, of_stuff)
+    regions = interleave(regions, owner, stuff, of_stuff)
     total = numbers + of_image
     return things, regions, (np.cumsum(total) - total).tolist()
 

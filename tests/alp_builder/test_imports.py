@@ -40,6 +40,12 @@ def test_importing_every_module_loads_no_torch() -> None:
     assert not _FOREIGN["alp_builder"] & set(loaded)
 
 
+def test_a_verb_loads_no_pandas_until_it_needs_it() -> None:
+    code = "import sys, alp_builder.cli.main; print('pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 @pytest.mark.parametrize("module", ["alp_builder", "alp_builder.reader", "alp_builder.page"])
 def test_what_the_trainer_may_know_loads_no_spacy(module: str) -> None:
     code = f"import sys, {module}; print('spacy' in sys.modules)"

@@ -9,5 +9,5 @@ from .common.fcosmo import tiny_model as model
 from .common.text import text
 from .common.tiny_world import alps, data, masks, optimizer, schedule, train, train_loader
 
-data.train = train_loader(masks, alps)
+data.train = train_loader(masks, alps, num_workers=1)
 train.output_dir = "runs/fcosmo_tiny_world"

@@ -9,5 +9,5 @@ from .common.maskrcnn import tiny_model as model
 from .common.text import text
 from .common.tiny_world import data, masks, optimizer, schedule, train, train_loader
 
-data.train = train_loader(masks, None)
+data.train = train_loader(masks, None, num_workers=1)
 train.output_dir = "runs/maskrcnn_ov_tiny_world"

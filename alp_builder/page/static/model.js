@@ -76,6 +76,9 @@ const PAGE = JSON.parse(/** @type {HTMLElement} */ (document.getElementById("dat
 /** @type {WeakMap<Narrative, Trace | null>} */
 const unpackedTraces = new WeakMap();
 
+/** @type {WeakMap<Narrative, [number, number] | null>} */
+const spansOfTime = new WeakMap();
+
 /**
  * The trace of a narrative, unpacked when it is first asked for.
  * @param {Narrative} narrative
@@ -119,6 +122,18 @@ function unpackTrace(packed) {
  * @returns {[number, number] | null}
  */
 function spanOfTime(narrative) {
+  const known = spansOfTime.get(narrative);
+  if (known !== undefined) return known;
+  const span = measureSpan(narrative);
+  spansOfTime.set(narrative, span);
+  return span;
+}
+
+/**
+ * @param {Narrative} narrative
+ * @returns {[number, number] | null}
+ */
+function measureSpan(narrative) {
   const times = (narrative.alps || []).flatMap((alp) => alp.window);
   for (const word of narrative.words || []) times.push(word[2], word[3]);
   const trace = traceOf(narrative);

@@ -16,15 +16,13 @@ from typing import Any
 
 from detectron2.config import LazyCall as L
 
-from trainer.data.alps import AlpDataset, AlpFilter
-from trainer.data.alternation import Alternation
-from trainer.data.augment import AugmentConfig
-from trainer.data.images import ImageFinder
-from trainer.data.items import AlpMapper, MaskMapper
-from trainer.data.loaders import EvalImages, TrainSource, build_eval_loader, build_train_loader
+from trainer.data.items import MaskMapper
+from trainer.data.loaders import TrainSource
 from trainer.data.masks import MaskDataset
-from trainer.data.quantization import QuantizationConfig
 from trainer.engine.sources import BoxMapper, coco_renames, split_names
+
+from .sources import alp_source, eval_loader, full_size
+from .sources import train_loader as train_loader
 
 data: Any = dict(
     root="datasets",
@@ -39,23 +37,11 @@ data: Any = dict(
         pictures=32,
         picture_threshold=0.4,
         annotations="${data.root}/open_images/instances_test.json",
-        loader=L(build_eval_loader)(
-            images=L(EvalImages)(
-                annotations="${data.test.annotations}",
-                images="${data.root}/open_images/test",
-                short_side=800,
-                max_long_side=1333,
-                image_format="RGB",
-            ),
-            batch_size=1,
-            num_workers=4,
-        ),
+        loader=eval_loader("${data.root}/open_images/test"),
     ),
 )
 
-_augment = L(AugmentConfig)(
-    short_sides=(640, 672, 704, 736, 768, 800), max_long_side=1333, flip=0.5
-)
+_augment = full_size()
 _mapper = L(MaskMapper)(augment=_augment, image_format="RGB")
 
 masks = L(TrainSource)(
@@ -70,19 +56,7 @@ masks = L(TrainSource)(
     batch_size=16,
 )
 
-alps = L(TrainSource)(
-    records=L(AlpDataset.open)(
-        folder="${data.alps}",
-        cache="${data.cache}",
-        finder=L(ImageFinder)(roots=dict(open_images="${data.root}/open_images")),
-        quality=L(AlpFilter)(min_score=0.0),
-        split="train",
-    ),
-    mapper=L(AlpMapper)(
-        augment=_augment, quantization=L(QuantizationConfig)(kind="snap"), image_format="RGB"
-    ),
-    batch_size=16,
-)
+alps = alp_source(_augment, dict(open_images="${data.root}/open_images"))
 
 # Open Images annotates an image for some classes only, so a class is treated as an exact ALP.
 boxes = L(TrainSource)(
@@ -95,9 +69,3 @@ boxes = L(TrainSource)(
     mapper=L(BoxMapper)(mapper=_mapper, names=L(split_names)(path="${data.split}", kind="classes")),
     batch_size=16,
 )
-
-
-def train_loader(masks: Any, other: Any) -> Any:
-    """Masks, and ALPs or true boxes, by turns."""
-    alternation = L(Alternation)(masks=int(masks is not None), alps=int(other is not None))
-    return L(build_train_loader)(masks=masks, alps=other, alternation=alternation, num_workers=4)

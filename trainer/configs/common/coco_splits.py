@@ -18,16 +18,13 @@ from typing import Any
 
 from detectron2.config import LazyCall as L
 
-from trainer.data.alps import AlpDataset, AlpFilter
-from trainer.data.augment import AugmentConfig
-from trainer.data.images import ImageFinder
-from trainer.data.items import AlpMapper, MaskMapper
-from trainer.data.loaders import EvalImages, TrainSource, build_eval_loader
+from trainer.data.items import MaskMapper
+from trainer.data.loaders import TrainSource
 from trainer.data.masks import MaskDataset
-from trainer.data.quantization import QuantizationConfig
 from trainer.engine.sources import BoxMapper, split_names
 
-from .coco_openimages import train_loader as train_loader
+from .sources import alp_source, eval_loader, full_size
+from .sources import train_loader as train_loader
 
 data: Any = dict(
     root="datasets",
@@ -42,23 +39,11 @@ data: Any = dict(
         pictures=32,
         picture_threshold=0.4,
         annotations="${data.root}/coco/annotations/instances_val2017.json",
-        loader=L(build_eval_loader)(
-            images=L(EvalImages)(
-                annotations="${data.test.annotations}",
-                images="${data.root}/coco/val2017",
-                short_side=800,
-                max_long_side=1333,
-                image_format="RGB",
-            ),
-            batch_size=1,
-            num_workers=4,
-        ),
+        loader=eval_loader("${data.root}/coco/val2017"),
     ),
 )
 
-_augment = L(AugmentConfig)(
-    short_sides=(640, 672, 704, 736, 768, 800), max_long_side=1333, flip=0.5
-)
+_augment = full_size()
 _mapper = L(MaskMapper)(augment=_augment, image_format="RGB")
 
 
@@ -77,16 +62,4 @@ boxes = L(TrainSource)(
     records=_records("classes"), mapper=L(BoxMapper)(mapper=_mapper), batch_size=16
 )
 
-alps = L(TrainSource)(
-    records=L(AlpDataset.open)(
-        folder="${data.alps}",
-        cache="${data.cache}",
-        finder=L(ImageFinder)(roots=dict(coco="${data.root}/coco")),
-        quality=L(AlpFilter)(min_score=0.0),
-        split="train",
-    ),
-    mapper=L(AlpMapper)(
-        augment=_augment, quantization=L(QuantizationConfig)(kind="snap"), image_format="RGB"
-    ),
-    batch_size=16,
-)
+alps = alp_source(_augment, dict(coco="${data.root}/coco"))

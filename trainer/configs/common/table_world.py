@@ -4,7 +4,7 @@ Chosen on the val split, by cost first (`docs/table.md` has the figures):
 
 * images of 96 px, drawn at that size, so nothing is resized;
 * one sample a bin in RoIAlign, whose backward pass was a third of a Mask R-CNN* step with more;
-* 32 regions an image in the second stage and 64 anchors in the first, for worlds of 3 to 7 things;
+* 32 regions an image in the second stage and 64 anchors in the first, for worlds of 3 to 6 things;
 * few detections of low score: AP needs them, but each costs a mask;
 * BatchNorm in backbone, pyramid and FCOS's towers: GroupNorm's groups of two channels have 18 values on a
   level of 3 x 3 points, and what a thing looks like would depend on its neighbours;

@@ -13,16 +13,14 @@ from detectron2.config import LazyCall as L
 from detectron2.solver import WarmupParamScheduler
 from fvcore.common.param_scheduler import CosineParamScheduler
 
-from trainer.data.alps import AlpDataset, AlpFilter
-from trainer.data.alternation import Alternation
 from trainer.data.augment import AugmentConfig
-from trainer.data.images import ImageFinder
-from trainer.data.items import AlpMapper, MaskMapper
-from trainer.data.loaders import EvalImages, TrainSource, build_eval_loader, build_train_loader
+from trainer.data.items import MaskMapper
+from trainer.data.loaders import TrainSource
 from trainer.data.masks import MaskDataset
-from trainer.data.quantization import QuantizationConfig
 from trainer.engine.sources import BoxMapper, split_names
 
+from .sources import alp_source, eval_loader
+from .sources import train_loader as train_loader
 from .train import train as _train
 
 SIZE = 160
@@ -40,17 +38,7 @@ data: Any = dict(
         pictures=8,
         picture_threshold=0.3,
         annotations="${data.world}/instances_test.json",
-        loader=L(build_eval_loader)(
-            images=L(EvalImages)(
-                annotations="${data.test.annotations}",
-                images="${data.world}/test",
-                short_side=SIZE,
-                max_long_side=2 * SIZE,
-                image_format="RGB",
-            ),
-            batch_size=8,
-            num_workers=1,
-        ),
+        loader=eval_loader("${data.world}/test", SIZE, 2 * SIZE, batch_size=8, num_workers=1),
     ),
 )
 
@@ -72,25 +60,7 @@ masks = L(TrainSource)(records=_masks("base"), mapper=_mapper, batch_size=8)
 
 boxes = L(TrainSource)(records=_masks("classes"), mapper=L(BoxMapper)(mapper=_mapper), batch_size=8)
 
-alps = L(TrainSource)(
-    records=L(AlpDataset.open)(
-        folder="${data.alps}",
-        cache="${data.cache}",
-        finder=L(ImageFinder)(roots=dict(simulated_world="${data.world}")),
-        quality=L(AlpFilter)(min_score=0.0),
-        split="train",
-    ),
-    mapper=L(AlpMapper)(
-        augment=_augment, quantization=L(QuantizationConfig)(kind="snap"), image_format="RGB"
-    ),
-    batch_size=8,
-)
-
-
-def train_loader(masks: Any, other: Any) -> Any:
-    """Masks, and ALPs or true boxes, by turns."""
-    alternation = L(Alternation)(masks=int(masks is not None), alps=int(other is not None))
-    return L(build_train_loader)(masks=masks, alps=other, alternation=alternation, num_workers=1)
+alps = alp_source(_augment, dict(simulated_world="${data.world}"), batch_size=8)
 
 
 # ------------------------------------------------------------------ run

@@ -7,6 +7,5 @@ from trainer.modeling.hourglass import FCNMaskHead
 from ..common.table_world import alps, data, masks, optimizer, schedule, text, train, train_loader
 from ..common.table_world import fcosmo as model
 
-data.train = train_loader(masks, alps)
-data.train.num_workers = 0
+data.train = train_loader(masks, alps, num_workers=0)
 model.mask_branch.head = L(FCNMaskHead)(in_channels=64, width=32, num_convs=4, crop_size=16)

@@ -3,6 +3,5 @@
 from ..common.table_world import boxes, data, masks, optimizer, schedule, text, train, train_loader
 from ..common.table_world import maskrcnn as model
 
-data.train = train_loader(masks, boxes)
-data.train.num_workers = 0
+data.train = train_loader(masks, boxes, num_workers=0)
 train.output_dir = "runs/table/maskrcnn_boxes"
