@@ -8,14 +8,14 @@ from pathlib import Path
 
 import torch
 
-from tests.trainer.engine.test_loop import GOLDEN, loop, losses
-from tests.trainer.tiny import MODELS, alternating
+from tests.trainer.engine.test_loop import GOLDEN, golden_run, losses
+from tests.trainer.tiny import MODELS
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     curves = {}
-    for kind, make in MODELS.items():
+    for kind in MODELS:
         with tempfile.TemporaryDirectory() as folder:
-            loop(make(), Path(folder)).train(alternating())
+            golden_run(kind, Path(folder))
             curves[kind] = [round(value, 6) for value in losses(Path(folder))]
     GOLDEN.write_text(json.dumps(curves, indent=1) + "\n")
