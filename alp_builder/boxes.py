@@ -130,10 +130,9 @@ def make_boxes(
         chosen, rank = order[keep], rank[keep]
         window = components.window[chosen]
         groups = _points_of(components.runs, parts, chosen)
-    x, y = points.x[groups.index], points.y[groups.index]
+    x, y = (values.take(groups.index, mode="clip") for values in (points.x, points.y))
     outside = np.flatnonzero(_is_outside(x, y))
-    np.clip(x, 0, GRID, out=x)
-    np.clip(y, 0, GRID, out=y)
+    x[outside], y[outside] = np.clip(x[outside], 0, GRID), np.clip(y[outside], 0, GRID)
     num_points = np.diff(groups.offsets)
     lost = np.diff(np.searchsorted(outside, groups.offsets))
     gap, traced = _gaps(windows, points)
@@ -256,13 +255,13 @@ class _SortedSides:
 
     def at(self, position: Ints | int) -> Ints:
         """The coordinates at a position in each group, counted from its smallest; (2, B)."""
-        found = self.keys[:, self.offsets[:-1] + position]
+        found = self.keys.take(self.offsets[:-1] + position, axis=1)
         return (found & ((1 << _KEY_BITS) - 1)).astype(np.int64)
 
 
 def _sorted_sides(x: Grid, y: Grid, offsets: Ints) -> _SortedSides:
     group = np.arange(len(offsets) - 1, dtype=np.uint32) % _KEY_GROUPS << _KEY_BITS
-    keys = np.stack([x, y]).astype(np.uint32)
+    keys = np.stack([x.view(np.uint32), y.view(np.uint32)])
     keys |= np.repeat(group, np.diff(offsets))
     for start, stop in pairwise([*offsets[:-1:_KEY_GROUPS].tolist(), len(x)]):
         keys[:, start:stop].sort(axis=1)

@@ -22,6 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from alp_builder.arrays import (
     Bools,
@@ -273,8 +274,7 @@ def _find_runs(points: WindowPoints, config: TraceConfig) -> Runs:
     """Cuts the dwelling points of each window where the pointer travelled, paused or left the image."""
     slow, count = points.slow, len(points.t)
     sizes = np.diff(points.offsets)
-    travelled = np.searchsorted(np.flatnonzero(~slow), points.offsets)
-    dwelt = sizes - np.diff(travelled)
+    dwelt = np.diff(_counted(slow)[points.offsets])
     rushed = (dwelt < config.min_slow_share * sizes) | (dwelt == 0)
     if rushed.any():
         slow = slow | np.repeat(rushed, sizes)
@@ -291,13 +291,16 @@ def _find_runs(points: WindowPoints, config: TraceConfig) -> Runs:
     # Runs and what lies between them, window by window: reduceat takes each index up to the next.
     is_bound = np.zeros(count + 1, np.bool_)
     is_bound[start] = is_bound[end] = is_bound[points.offsets] = True
-    bounds = np.flatnonzero(is_bound)[:-1]
+    bounds = np.flatnonzero(is_bound)
+    number = np.empty(count + 1, np.int64)  # of a bound, by its place
+    number[bounds] = np.arange(len(bounds))
+    bounds = bounds[:-1]
     pieces = [
         ufunc.reduceat(values, bounds) if count else values[:0]
         for ufunc in (np.minimum, np.maximum)
         for values in (points.x, points.y)
     ]
-    of_window, of_run = np.searchsorted(bounds, points.offsets), np.searchsorted(bounds, start)
+    of_window, of_run = number[points.offsets], number[start]
     tight = [
         segment_reduce(ufunc, values, of_window, 0)
         for ufunc, values in zip(
@@ -306,6 +309,13 @@ def _find_runs(points: WindowPoints, config: TraceConfig) -> Runs:
     ]
     extent = np.stack([values[of_run] for values in pieces])
     return Runs(start, end - start, window, extent, np.stack(tight))
+
+
+def _counted(flags: Bools) -> npt.NDArray[np.int32]:
+    """How many flags are set before each place, (G + 1,)."""
+    counted = np.zeros(len(flags) + 1, np.int32)
+    np.cumsum(flags, out=counted[1:])
+    return counted
 
 
 def _join_near(runs: Runs, distance: Floats) -> Ints:
