@@ -130,8 +130,8 @@ def align_utterances(batch: NarrativeBatch) -> Alignment:
             rest[index] = False
     if rest.any():
         _align_inexact(captions, spoken, offsets, np.flatnonzero(rest), start, end)
-    by_place = _by_place(start, offsets)
-    late = _out_of_order(by_place, batch.utterance_start, offsets)
+    by_place, owner = _by_place(start, offsets)
+    late = _out_of_order(by_place, owner, batch.utterance_start)
     return Alignment(start, end, by_place, late, exact)
 
 
@@ -266,6 +266,7 @@ def _align_inexact(
 
 _NOWHERE = np.iinfo(np.int64).max
 
+
 def _shared(
     left: _Codes,
     right: _Codes,
@@ -288,19 +289,21 @@ def _shared(
         int64 (K,), at most `most`.
     """
     a, b = begin
-    count = ranges(np.zeros_like(most), most)
-    # Letter `count` from place a on is at a + count forward, at a - 1 - count backward.
-    ahead, behind = (np.repeat(side + min(step, 0), most) + step * count for side in (a, b))
     offsets = offsets_of(most)
-    differs = np.flatnonzero(left[ahead] != right[behind])
-    place = np.searchsorted(differs, offsets[:-1])
-    same = np.append(differs, offsets[-1])[place]
-    same = np.minimum(same - offsets[:-1], most)
+    count = np.arange(offsets[-1]) - np.repeat(offsets[:-1], most)
+    # Letter `count` from place a on is at a + count forward, at a - 1 - count backward.
+    here, there = (np.repeat(side + min(step, 0), most) + step * count for side in (a, b))
+    differs = np.append(np.flatnonzero(left[here] != right[there]), offsets[-1])
+    same = differs[np.searchsorted(differs, offsets[:-1])] - offsets[:-1]
+    np.minimum(same, most, out=same)
     # Step back to where a token starts on both sides; one does at no letters shared.
-    count = ranges(np.zeros_like(same), same + 1)
-    ahead, behind = (np.repeat(side, same + 1) + step * count for side in (a, b))
-    starts = np.where(tokens[0][ahead] & tokens[1][behind], count, 0)
-    return np.maximum.reduceat(starts, offsets_of(same + 1)[:-1])
+    split = ~(tokens[0][a + step * same] & tokens[1][b + step * same])
+    for index in np.flatnonzero(split).tolist():
+        one, other, shared = a.item(index), b.item(index), same.item(index)
+        while not (tokens[0].item(one + step * shared) and tokens[1].item(other + step * shared)):
+            shared -= 1
+        same[index] = shared
+    return same
 
 
 def _align_rest(
@@ -426,24 +429,24 @@ def _substitution_costs(left: list[str], right: list[str]) -> npt.NDArray[np.int
     return costs
 
 
-def _by_place(place: Ints, offsets: Ints) -> Ints:
-    """The placed utterances by narrative and place."""
+def _by_place(place: Ints, offsets: Ints) -> tuple[Ints, Ints]:
+    """The placed utterances by narrative and place, and their narratives."""
     placed = np.flatnonzero(place >= 0)
     owner = group_of(offsets)[placed]
     keys = (owner << 32) + place[placed]
-    if (keys[1:] > keys[:-1]).all():  # nearly always: places follow each other as the utterances do
-        return placed
-    return placed[np.argsort(keys, kind="stable")]
+    if not (keys[1:] > keys[:-1]).all():  # rare: places follow each other as the utterances do
+        placed = placed[np.argsort(keys, kind="stable")]  # narratives keep their order
+    return placed, owner
 
 
-def _out_of_order(by_place: Ints, start: Ints, offsets: Ints) -> Bools:
+def _out_of_order(by_place: Ints, owner: Ints, start: Ints) -> Bools:
     """Marks placed utterances that start before a word placed earlier in the caption did, shape (U,)."""
     flags = np.zeros(len(start), np.bool_)
-    owner = group_of(offsets)[by_place]
     begins = start[by_place]
-    before = (begins[1:] < begins[:-1]) & (owner[1:] == owner[:-1])
+    later = np.flatnonzero(begins[1:] < begins[:-1]) + 1  # or another narrative begins
+    later = later[owner[later] == owner[later - 1]]
     # Rare: only narratives with a step back are walked through.
-    for narrative in np.unique(owner[1:][before]).tolist():
+    for narrative in np.unique(owner[later]).tolist():
         words = by_place[owner == narrative]
         latest = np.maximum.accumulate(start[words])
         flags[words] = start[words] < latest
