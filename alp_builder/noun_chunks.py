@@ -129,10 +129,8 @@ def _join_colors(chunks: list[NounChunk]) -> list[NounChunk]:
     """Joins a chunk that ends in a colour with the one that follows at once."""
     joined: list[NounChunk] = []
     for chunk in chunks:
-        before = joined[-1] if joined else None
-        if before is not None and _is_front(before, chunk):
-            chunk = NounChunk(chunk.doc, before.start, chunk.end, chunk.root)
-            joined.pop()
+        if joined and _is_front(joined[-1], chunk):
+            chunk.start = joined.pop().start
         joined.append(chunk)
     return joined
 

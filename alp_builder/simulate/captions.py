@@ -73,6 +73,7 @@ REMARKS = (
 )
 """Sentences that name a thing again."""
 
+
 class Thing(msgspec.Struct, frozen=True, gc=False):
     """A thing that can be spoken of.
 
