@@ -131,8 +131,10 @@ else
 	@$(ALPS) build $(SAMPLE) --out $(OUT) $(if $(SPLIT),--split $(SPLIT)) $(BUILD_FLAGS)
 endif
 
-# The sample is simulated: scenes with known truth and a simulated narrator, by seed.
-data/sample/world/instances_train.json: | $(VENV)/.alps
+# The sample is simulated: scenes with known truth and a simulated narrator, by seed. It takes seconds, so it
+# is drawn anew whenever the simulator has changed.
+data/sample/world/instances_train.json: $(wildcard alp_builder/simulate/*.py) | $(VENV)/.alps
+	@rm -rf data/sample/world
 	@$(ALPS) simulate scenes --out data/sample/world --train 300 --val 0 --test 0 > /dev/null
 
 $(SAMPLE): data/sample/world/instances_train.json

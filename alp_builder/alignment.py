@@ -23,6 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,9 @@ MIN_TOKEN_SIMILARITY = 0.6
 _MAX_SIMILAR_PAIRS = 10_000  # bounds the work a hostile caption can cause
 # And its memory: 2,000 words by 2,000. Where more lies between the shared ends, it stays unaligned.
 _MAX_TOKEN_PAIRS = 2**22
+
+
+_Codes: TypeAlias = npt.NDArray[np.unsignedinteger]
 
 
 @dataclass(frozen=True)
@@ -73,20 +77,28 @@ class Letters:
         codes: Unsigned integers (L,), code points.
         position: int64 (L,), offset of each letter in all texts end to end.
         offsets: int64 (T + 1,), the letters of each text.
-        text_offsets: int64 (T + 1,), where each text starts.
+        text_offsets: int64 (at least T,), where each text starts.
     """
 
-    codes: npt.NDArray[np.unsignedinteger]
+    codes: _Codes
     position: Ints
     offsets: Ints
     text_offsets: Ints
 
-    def token_starts(self) -> bytes:
-        """Whether a token starts at each letter: L + 1 bytes, the end of the letters counts too."""
+    def take(self, texts: Ints) -> Letters:
+        """The letters of some texts, in that order; their positions stay those in all texts."""
+        sizes = self.offsets[texts + 1] - self.offsets[texts]
+        index = ranges(self.offsets[texts], sizes)
+        return Letters(
+            self.codes[index], self.position[index], offsets_of(sizes), self.text_offsets[texts]
+        )
+
+    def token_starts(self) -> Bools:
+        """Whether a token starts at each letter, (L + 1,); the end of the letters counts too."""
         starts = np.ones(len(self.codes) + 1, np.bool_)
         np.not_equal(self.position[1:] - self.position[:-1], 1, out=starts[1:-1])
         starts[self.offsets] = True
-        return starts.tobytes()
+        return starts
 
     def text(self, first: int, last: int) -> str:
         """The letters `first` to `last`, end exclusive."""
@@ -105,22 +117,21 @@ def align_utterances(batch: NarrativeBatch) -> Alignment:
     """
     captions = _letters_of(batch.captions)
     spoken = _letters(batch.spoken, batch.spoken_offsets)
-    start, end, exact = _align_letters(captions, spoken, batch.utterance_offsets)
     offsets = batch.utterance_offsets
-    inexact = []
-    for index in np.flatnonzero(~exact).tolist():
+    start, end, exact = _align_letters(captions, spoken, offsets)
+    rest = ~exact
+    for index in np.flatnonzero(rest & _steps_back(batch.utterance_start, offsets)).tolist():
         words = slice(int(offsets[index]), int(offsets[index + 1]))
         places = _align_by_time(
             batch.captions[index], batch.utterances(index), batch.utterance_start[words]
         )
-        if places is None:
-            inexact.append(index)
-        else:
+        if places is not None:
             start[words], end[words] = places
-    if inexact:
-        _align_inexact(captions, spoken, offsets, np.array(inexact), start, end)
-    by_place = _by_place(start, offsets)
-    late = _out_of_order(by_place, batch.utterance_start, offsets)
+            rest[index] = False
+    if rest.any():
+        _align_inexact(captions, spoken, offsets, np.flatnonzero(rest), start, end)
+    by_place, owner = _by_place(start, offsets)
+    late = _out_of_order(by_place, owner, batch.utterance_start)
     return Alignment(start, end, by_place, late, exact)
 
 
@@ -133,12 +144,12 @@ def _align_letters(
     spoken_first = spoken.offsets[utterance_offsets]  # (N + 1,)
 
     # Compare letter by letter wherever the two sides have equally many letters.
-    same_count = np.diff(spoken_first) == caption_counts
-    compared = np.flatnonzero(np.repeat(same_count, caption_counts))
-    partner = ranges(spoken_first[:-1][same_count], caption_counts[same_count])
-    differs = np.zeros(len(captions.codes), np.bool_)
-    differs[compared] = captions.codes[compared] != spoken.codes[partner]
-    exact = same_count & ~segment_any(differs, letter_offsets)
+    spoken_sizes = np.diff(spoken_first)
+    same_count = spoken_sizes == caption_counts
+    found = captions.codes[np.repeat(same_count, caption_counts)]
+    heard = spoken.codes[np.repeat(same_count, spoken_sizes)]
+    exact = same_count.copy()
+    exact[same_count] = ~segment_any(found != heard, offsets_of(caption_counts[same_count]))
 
     # The k-th spoken letter of a narrative is the k-th letter of its caption.
     sizes = np.diff(utterance_offsets)
@@ -164,31 +175,39 @@ def _letters(joined: str, text_offsets: Ints) -> Letters:
         lowered = "".join(low if len(low := char.lower()) == 1 else char for char in joined)
     # The one letter whose lower case depends on its neighbours, here perhaps those of another text.
     lowered = lowered.replace("\u03c2", "\u03c3")
-    codes: npt.NDArray[np.unsignedinteger]
+    codes: _Codes
     if lowered.isascii():
         data = lowered.encode()
         codes = np.frombuffer(data.translate(None, _ASCII_OTHER), np.uint8)
-        position = np.flatnonzero(np.frombuffer(data.translate(_ASCII_LETTER), np.bool_))
+        is_letter = np.frombuffer(data.translate(_ASCII_LETTER), np.bool_)
     else:
-        codes = np.frombuffer(lowered.encode("utf-32-le", "surrogatepass"), np.uint32)
-        position = np.flatnonzero(np.fromiter(map(str.isalnum, lowered), np.bool_, len(lowered)))
-        codes = codes[position]
-    offsets = np.searchsorted(position, text_offsets)
-    return Letters(codes, position, offsets, text_offsets)
+        is_letter = np.fromiter(map(str.isalnum, lowered), np.bool_, len(lowered))
+        codes = np.frombuffer(lowered.encode("utf-32-le", "surrogatepass"), np.uint32)[is_letter]
+    position = np.flatnonzero(is_letter)
+    counted = np.zeros(len(lowered) + 1, np.int64)  # letters before each character
+    np.cumsum(is_letter, out=counted[1:])
+    return Letters(codes, position, counted[text_offsets], text_offsets)
 
 
 _ASCII_LETTER = bytes(code < 128 and chr(code).isalnum() for code in range(256))
 _ASCII_OTHER = bytes(code for code in range(128) if not chr(code).isalnum())
 
 
+def _steps_back(start: Ints, offsets: Ints) -> Bools:
+    """Which narratives have an utterance that starts before the one before it, (N,)."""
+    later = np.flatnonzero(start[1:] < start[:-1]) + 1
+    later = later[np.searchsorted(offsets, later) == np.searchsorted(offsets, later, "right")]
+    flags = np.zeros(len(offsets) - 1, np.bool_)
+    flags[np.searchsorted(offsets, later, "right") - 1] = True
+    return flags
+
+
 def _align_by_time(caption: str, utterances: list[str], start: Ints) -> tuple[Ints, Ints] | None:
-    """Tries the first step with a narrative's utterances sorted by time, where that is another order.
+    """Tries the first step with a narrative's utterances sorted by time.
 
     Returns:
-        Start (U,) and end (U,), or `None` if sorting changes nothing or does not help.
+        Start (U,) and end (U,), or `None` if that does not help.
     """
-    if not (start[1:] < start[:-1]).any():
-        return None
     order = np.argsort(start, kind="stable")
     by_time = _letters_of([utterances[index] for index in order.tolist()])
     first, last, exact = _align_letters(_letters_of([caption]), by_time, np.array([0, len(order)]))
@@ -206,87 +225,118 @@ def _align_inexact(
     start: Ints,
     end: Ints,
 ) -> None:
-    """Second step, for the given narratives: writes the places of their utterances to `start` and `end`."""
-    # First and last character of what each spoken letter aligns with, in all captions end to end.
-    first = np.full(len(spoken.codes), _NOWHERE, np.int64)
-    last = np.full(len(spoken.codes), -1, np.int64)
-    tokens = captions.token_starts(), spoken.token_starts()
-    for index in narratives.tolist():
-        caption_part = slice(*captions.offsets[index : index + 2].tolist())
-        spoken_part = slice(*spoken.offsets[utterance_offsets[index : index + 2]].tolist())
-        _align_narrative(captions, spoken, caption_part, spoken_part, tokens, first, last)
+    """Second step, for the given narratives: writes the places of their utterances to `start` and `end`.
+
+    What both sides share at either end, in whole tokens of both, aligns as it stands, and leaves little of
+    most captions; the tokens between align by edit distance.
+    """
     sizes = utterance_offsets[narratives + 1] - utterance_offsets[narratives]
     words = ranges(utterance_offsets[narratives], sizes)
-    letter_counts = spoken.offsets[words + 1] - spoken.offsets[words]
-    letters = ranges(spoken.offsets[words], letter_counts)
-    bounds = offsets_of(letter_counts)
-    found = segment_reduce(np.maximum, last[letters], bounds, -1)
-    text = np.repeat(captions.text_offsets[narratives], sizes)
-    begin = segment_reduce(np.minimum, first[letters], bounds, _NOWHERE)
-    start[words] = np.where(found < 0, -1, begin - text)
-    end[words] = np.where(found < 0, -1, found + 1 - text)
+    found, heard = captions.take(narratives), spoken.take(words)
+    tokens = found.token_starts(), heard.token_starts()
+    # Letters a to a_end of each caption against letters b to b_end of its utterances.
+    a, a_end = found.offsets[:-1], found.offsets[1:]
+    bounds = heard.offsets[offsets_of(sizes)]
+    b, b_end = bounds[:-1], bounds[1:]
+    # First and last character of what each spoken letter aligns with, in all captions end to end.
+    first = np.full(len(heard.codes), _NOWHERE, np.int64)
+    last = np.full(len(heard.codes), -1, np.int64)
+
+    most = np.minimum(a_end - a, b_end - b)
+    head = _shared(found.codes, heard.codes, tokens, (a, b), most, 1)
+    aligned = ranges(b, head)
+    first[aligned] = last[aligned] = found.position[ranges(a, head)]
+    a, b = a + head, b + head
+    tail = _shared(found.codes, heard.codes, tokens, (a_end, b_end), most - head, -1)
+    a_end, b_end = a_end - tail, b_end - tail
+    aligned = ranges(b_end, tail)
+    first[aligned] = last[aligned] = found.position[ranges(a_end, tail)]
+    for index in np.flatnonzero((a < a_end) & (b < b_end)).tolist():
+        _align_rest(
+            found, heard, tokens, slice(a[index], a_end[index]), slice(b[index], b_end[index]),
+            first, last,
+        )  # fmt: skip
+
+    latest = segment_reduce(np.maximum, last, heard.offsets, -1)
+    earliest = segment_reduce(np.minimum, first, heard.offsets, _NOWHERE)
+    text = np.repeat(found.text_offsets, sizes)
+    start[words] = np.where(latest < 0, -1, earliest - text)
+    end[words] = np.where(latest < 0, -1, latest + 1 - text)
 
 
 _NOWHERE = np.iinfo(np.int64).max
 
 
-def _align_narrative(
-    captions: Letters,
-    spoken: Letters,
+def _shared(
+    left: _Codes,
+    right: _Codes,
+    tokens: tuple[Bools, Bools],
+    begin: tuple[Ints, Ints],
+    most: Ints,
+    step: int,
+) -> Ints:
+    """How many letters of whole tokens two sides share, from given places on.
+
+    Args:
+        left: Letters of one side.
+        right: Letters of the other.
+        tokens: Where tokens start, on both sides.
+        begin: Where to begin, on both sides, each (K,); a token starts there on both.
+        most: How many letters to look at, (K,).
+        step: 1 forward; -1 backward, from the letter before.
+
+    Returns:
+        int64 (K,), at most `most`.
+    """
+    a, b = begin
+    offsets = offsets_of(most)
+    count = np.arange(offsets[-1]) - np.repeat(offsets[:-1], most)
+    # Letter `count` from place a on is at a + count forward, at a - 1 - count backward.
+    here, there = (np.repeat(side + min(step, 0), most) + step * count for side in (a, b))
+    differs = np.append(np.flatnonzero(left[here] != right[there]), offsets[-1])
+    same = differs[np.searchsorted(differs, offsets[:-1])] - offsets[:-1]
+    np.minimum(same, most, out=same)
+    # Step back to where a token starts on both sides; one does at no letters shared.
+    split = ~(tokens[0][a + step * same] & tokens[1][b + step * same])
+    for index in np.flatnonzero(split).tolist():
+        one, other, shared = a.item(index), b.item(index), same.item(index)
+        while not (tokens[0].item(one + step * shared) and tokens[1].item(other + step * shared)):
+            shared -= 1
+        same[index] = shared
+    return same
+
+
+def _align_rest(
+    found: Letters,
+    heard: Letters,
+    tokens: tuple[Bools, Bools],
     caption_part: slice,
     spoken_part: slice,
-    tokens: tuple[bytes, bytes],
     first: Ints,
     last: Ints,
 ) -> None:
-    """What both sides share at either end aligns as it stands; the tokens between by edit distance.
-
-    The shared ends are whole tokens on both sides. They leave little in most captions.
+    """Aligns the tokens of one caption and its utterances that lie between what both share at the ends.
 
     Args:
-        captions: Letters of all captions.
-        spoken: Letters of all utterances.
+        found: Letters of captions.
+        heard: Letters of utterances.
+        tokens: Where tokens start, on both sides.
         caption_part: The letters of this caption.
         spoken_part: The letters of its utterances.
-        tokens: Where tokens start, on both sides.
         first: Written: the first character that each spoken letter aligns with.
         last: Written: the last character.
     """
-    a, b, a_end, b_end = caption_part.start, spoken_part.start, caption_part.stop, spoken_part.stop
-    rest = min(a_end - a, b_end - b)
-    head = _count_equal(captions.codes[a : a + rest], spoken.codes[b : b + rest])
-    while not (tokens[0][a + head] and tokens[1][b + head]):
-        head -= 1
-    first[b : b + head] = last[b : b + head] = captions.position[a : a + head]
-
-    a, b, rest = a + head, b + head, rest - head
-    tail = _count_equal(
-        captions.codes[a_end - rest : a_end][::-1], spoken.codes[b_end - rest : b_end][::-1]
-    )
-    while not (tokens[0][a_end - tail] and tokens[1][b_end - tail]):
-        tail -= 1
-    a_end, b_end = a_end - tail, b_end - tail
-    shared = captions.position[a_end : a_end + tail]
-    first[b_end : b_end + tail] = last[b_end : b_end + tail] = shared
-    if a == a_end or b == b_end:
+    sides = []
+    for starts, part in zip(tokens, (caption_part, spoken_part), strict=True):
+        within = np.flatnonzero(starts[part.start : part.stop]) + part.start
+        sides.append([*within.tolist(), int(part.stop)])
+    written, said = sides
+    if (len(written) - 1) * (len(said) - 1) > _MAX_TOKEN_PAIRS:
         return
-    found = [place for place in range(a, a_end + 1) if tokens[0][place]]
-    heard = [place for place in range(b, b_end + 1) if tokens[1][place]]
-    if (len(found) - 1) * (len(heard) - 1) > _MAX_TOKEN_PAIRS:
-        return
-    for one, other in align_tokens(_texts(captions, found), _texts(spoken, heard)):
-        token = slice(heard[other], heard[other + 1])
-        first[token] = captions.position[found[one]]
-        last[token] = captions.position[found[one + 1] - 1]
-
-
-def _count_equal(
-    left: npt.NDArray[np.unsignedinteger], right: npt.NDArray[np.unsignedinteger]
-) -> int:
-    """How many letters from the start are the same, two arrays of one length."""
-    differs = left != right
-    first = int(differs.argmax()) if len(differs) else 0
-    return first if len(differs) and differs[first] else len(differs)
+    for one, other in align_tokens(_texts(found, written), _texts(heard, said)):
+        token = slice(said[other], said[other + 1])
+        first[token] = found.position[written[one]]
+        last[token] = found.position[written[one + 1] - 1]
 
 
 def _texts(letters: Letters, bounds: list[int]) -> list[str]:
@@ -379,24 +429,24 @@ def _substitution_costs(left: list[str], right: list[str]) -> npt.NDArray[np.int
     return costs
 
 
-def _by_place(place: Ints, offsets: Ints) -> Ints:
-    """The placed utterances by narrative and place."""
+def _by_place(place: Ints, offsets: Ints) -> tuple[Ints, Ints]:
+    """The placed utterances by narrative and place, and their narratives."""
     placed = np.flatnonzero(place >= 0)
     owner = group_of(offsets)[placed]
     keys = (owner << 32) + place[placed]
-    if (keys[1:] > keys[:-1]).all():  # nearly always: places follow each other as the utterances do
-        return placed
-    return placed[np.argsort(keys, kind="stable")]
+    if not (keys[1:] > keys[:-1]).all():  # rare: places follow each other as the utterances do
+        placed = placed[np.argsort(keys, kind="stable")]  # narratives keep their order
+    return placed, owner
 
 
-def _out_of_order(by_place: Ints, start: Ints, offsets: Ints) -> Bools:
+def _out_of_order(by_place: Ints, owner: Ints, start: Ints) -> Bools:
     """Marks placed utterances that start before a word placed earlier in the caption did, shape (U,)."""
     flags = np.zeros(len(start), np.bool_)
-    owner = group_of(offsets)[by_place]
     begins = start[by_place]
-    before = (begins[1:] < begins[:-1]) & (owner[1:] == owner[:-1])
+    later = np.flatnonzero(begins[1:] < begins[:-1]) + 1  # or another narrative begins
+    later = later[owner[later] == owner[later - 1]]
     # Rare: only narratives with a step back are walked through.
-    for narrative in np.unique(owner[1:][before]).tolist():
+    for narrative in np.unique(owner[later]).tolist():
         words = by_place[owner == narrative]
         latest = np.maximum.accumulate(start[words])
         flags[words] = start[words] < latest

@@ -47,8 +47,9 @@ def ranges(starts: Ints, sizes: Ints) -> Ints:
     >>> ranges(np.array([5, 0]), np.array([2, 3])).tolist()
     [5, 6, 0, 1, 2]
     """
-    offsets = offsets_of(sizes)
-    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], sizes)
+    numbers = np.repeat(starts - offsets_of(sizes)[:-1], sizes)
+    numbers += np.arange(len(numbers))
+    return numbers
 
 
 def segment_reduce(

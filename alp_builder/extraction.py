@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from alp_builder.alignment import align_utterances
-from alp_builder.arrays import Bools, Floats, Ints, keep_freed_memory, ranges
+from alp_builder.arrays import Bools, Floats, Ints, keep_freed_memory, offsets_of
 from alp_builder.boxes import Boxes, drop_reasons, make_boxes
 from alp_builder.calibration import INPUTS, calibrated_boxes, check_fits
 from alp_builder.config import BuildConfig
@@ -175,16 +175,15 @@ def locate_boxes(
 def _things(phrases: Sequence[list[Phrase]], counts: Counter[str]) -> PhraseTable:
     """The phrases that name things; the others are counted."""
     every = list(chain.from_iterable(phrases))
-    sizes = np.array(list(map(len, phrases)), np.int64)
-    reasons = list(map(attrgetter("dropped"), every))
-    kept = np.fromiter(map(not_, reasons), np.bool_, len(every))
+    reasons = [phrase.dropped for phrase in every]
     counts["phrases"] += len(every)
-    for reason, count in Counter(reasons).items():
-        if reason:
-            counts[DROPPED + reason] += count
+    for reason, count in Counter(filter(None, reasons)).items():
+        counts[DROPPED + reason] += count
+    sizes = np.fromiter(map(len, phrases), np.int64, len(phrases))
+    kept = np.fromiter(map(not_, reasons), np.bool_, len(every))
     narrative = np.repeat(np.arange(len(sizes)), sizes)
-    table = PhraseTable(narrative, ranges(np.zeros_like(sizes), sizes), every)
-    return table.take(kept)
+    index = np.arange(len(every)) - np.repeat(offsets_of(sizes)[:-1], sizes)
+    return PhraseTable(narrative, index, every).take(kept)
 
 
 def _rows(batch: NarrativeBatch, located: Located, kept: Ints, config: BuildConfig) -> pa.Table:

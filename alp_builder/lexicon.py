@@ -100,6 +100,16 @@ PLURAL_ONLY = _words(
 )
 """Plural in form, one thing in the picture."""
 
+SAME_IN_PLURAL = _words(
+    "fish sheep deer bison moose salmon trout shrimp squid swine aircraft spacecraft"
+)
+"""Nouns whose plural is the noun: several of them, unless a word for one of them stands before."""
+
+ONE_OF_THEM = _words(
+    "a an one the this that each every another his her its my your our their single"
+)
+"""Words for one of them."""
+
 COLLECTIVE_SINGULAR = _words(
     "people persons men women children audience crew crowd team family police"
 )

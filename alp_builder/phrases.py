@@ -1,6 +1,6 @@
 """Noun phrases out of captions: what was named, ready to be pointed at.
 
-spaCy finds noun chunks; the rules here decide what of them is a thing. For each phrase:
+spaCy finds noun chunks (`noun_chunks` mends some); the rules here decide what of them is a thing. For each phrase:
 
 - its **characters**: `caption[char_start:char_end]` is the phrase as spoken, determiner and all;
 - its **text** for a text classifier: lower case, without determiners, possessives, counts and the word
@@ -24,17 +24,17 @@ from typing import TYPE_CHECKING, Any
 from alp_builder import lexicon
 from alp_builder.config import PhraseConfig
 from alp_builder.errors import UsageError
+from alp_builder.noun_chunks import NounChunk, noun_chunks
 from alp_builder.ruler import RememberingRuler
 
 if TYPE_CHECKING:
     from spacy.language import Language
-    from spacy.tokens import Doc, Span, Token
+    from spacy.tokens import Doc, Token
 
 REQUIRED_PIPES = ("tok2vec", "tagger", "attribute_ruler", "parser", "lemmatizer")
 """Components noun chunks and lemmas need; without attribute_ruler spaCy silently finds no chunk."""
 
 _FRAMEWORKS = ("torch", "tensorflow", "cupy", "mxnet")
-_KEPT_POS = frozenset({"NOUN", "PROPN"})
 _PLACE_WORDS = (
     lexicon.PLACE_MODIFIERS | lexicon.PICTURE_NOUNS | lexicon.COLORS | lexicon.COLOR_WORDS
 )
@@ -94,7 +94,7 @@ class PhraseExtractor:
             yield self._phrases(self._ruler(doc))
 
     def _phrases(self, doc: Doc) -> list[Phrase]:
-        chunks = [chunk for chunk in doc.noun_chunks if chunk.root.pos_ in _KEPT_POS]
+        chunks = noun_chunks(doc, mend=self.config.mend_chunks)
         phrases: list[Phrase] = []
         position = 0
         while position < len(chunks):
@@ -108,7 +108,7 @@ class PhraseExtractor:
                 position += 1
         return phrases
 
-    def _joins(self, doc: Doc, chunk: Span, following: Span) -> bool:
+    def _joins(self, doc: Doc, chunk: NounChunk, following: NounChunk) -> bool:
         """Whether two chunks around "of" name one thing."""
         if not self.config.resolve_partitives or following.start != chunk.end + 1:
             return False
@@ -117,7 +117,7 @@ class PhraseExtractor:
         lemma = self._lemma(chunk.root)
         return lemma in _OUTER_NOUNS
 
-    def _joined(self, chunk: Span, following: Span) -> Phrase:
+    def _joined(self, chunk: NounChunk, following: NounChunk) -> Phrase:
         """The phrase of two chunks around "of"; the head decides which of them is meant."""
         outer = self._lemma(chunk.root)
         if outer in lexicon.CONTAINER_NOUNS:
@@ -130,7 +130,7 @@ class PhraseExtractor:
         start, end = chunk.start_char, following.end_char
         return Phrase(start, end, text, self._lemma(head), is_plural, is_group)
 
-    def _single(self, chunk: Span) -> Phrase:
+    def _single(self, chunk: NounChunk) -> Phrase:
         dropped = ""
         if self.config.drop_narration_frame:
             if self._is_frame(chunk):
@@ -147,7 +147,7 @@ class PhraseExtractor:
             dropped=dropped,
         )
 
-    def _is_frame(self, chunk: Span) -> bool:
+    def _is_frame(self, chunk: NounChunk) -> bool:
         """Whether a chunk names the picture or a place in it rather than a thing."""
         head = chunk.root.lower_
         if head in lexicon.PLACE_NOUNS:
@@ -157,7 +157,7 @@ class PhraseExtractor:
             if head == "frame" and chunk.doc[max(chunk.start - 1, 0)].lower_ not in {"in", "of"}:
                 return False  # a frame hangs on the wall unless something happens in it
             # "A picture on the wall" is a thing; "it is a picture of" and "this is a picture" are not.
-            if chunk[0].lower_ in {"a", "an", "one", "another"} and not _opens(chunk):
+            if chunk.doc[chunk.start].lower_ in {"a", "an", "one", "another"} and not _opens(chunk):
                 return False
         else:
             return False
@@ -168,17 +168,18 @@ class PhraseExtractor:
             for token in chunk
         )
 
-    def _is_plural(self, chunk: Span) -> bool:
+    def _is_plural(self, chunk: NounChunk) -> bool:
         root = chunk.root
         if root.lower_ in lexicon.PLURAL_ONLY:
             return any(token.lower_ in lexicon.PLURAL_QUANTIFIERS for token in chunk)
         if root.tag_ in {"NNS", "NNPS"} or root.lower_ in lexicon.COLLECTIVE_SINGULAR:
             return True
-        return any(
-            token.lower_ in lexicon.PLURAL_QUANTIFIERS for token in chunk if token.i < root.i
-        )
+        before = {token.lower_ for token in chunk if token.i < root.i}
+        if before & lexicon.PLURAL_QUANTIFIERS:
+            return True
+        return root.lower_ in lexicon.SAME_IN_PLURAL and not before & lexicon.ONE_OF_THEM
 
-    def _text(self, chunk: Span) -> str:
+    def _text(self, chunk: NounChunk) -> str:
         """The chunk for a text classifier: lower case, no determiner, count or empty "color"."""
         tokens = list(chunk)
         while len(tokens) > 1 and _is_pointer(tokens[0]):
@@ -243,13 +244,13 @@ def _hidden(*modules: str) -> Iterator[None]:
             sys.modules.pop(name, None)
 
 
-def _opens(chunk: Span) -> bool:
+def _opens(chunk: NounChunk) -> bool:
     """Whether a chunk stands at the start of its sentence or right after "is", or is followed by "of"."""
     doc, start, end = chunk.doc, chunk.start, chunk.end
     before = doc[start - 1].lower_ if start else ""
     if start > 1 and doc[start - 2].lower_ == "there":
         return False  # "there is a picture": something in this one
-    if start == chunk.sent.start or before in {"is", "'s", "in", "from", "on", "at"}:
+    if doc[start].is_sent_start or before in {"is", "'s", "in", "from", "on", "at"}:
         return True
     return bool(end < len(doc) and doc[end].lower_ == "of")
 

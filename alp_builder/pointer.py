@@ -124,16 +124,19 @@ def gather_points(
     keys += batch.t
     first = np.searchsorted(keys, time_keys(narrative, start), "left")
     last = np.searchsorted(keys, time_keys(narrative, end), "right")
-    last = np.maximum(last, first)
+    np.maximum(last, first, out=last)
     held = np.zeros(len(batch), np.int64)
     np.add.at(held, narrative, last - first)
-    broken = (held > _MAX_COPIES * np.diff(batch.point_offsets))[narrative]
-    last = np.where(broken, first, last)
+    overfull = held > _MAX_COPIES * np.diff(batch.point_offsets)
+    broken = overfull[narrative]
+    if overfull.any():
+        last = np.where(broken, first, last)
     weight, known = _interpolation(
         batch, narrative, np.stack([first, last]), np.stack([start, end]), config
     )
-    has_before, has_after = known & ~broken
-    has_after &= end > start  # a window of no length has one end, not two
+    known &= ~broken
+    known[1] &= end > start  # a window of no length has one end, not two
+    has_before, has_after = known
 
     # Rows to gather: [interpolated start], the points inside, [interpolated end].
     sizes = last - first + has_before + has_after
@@ -145,16 +148,18 @@ def gather_points(
     t = batch.t.take(index, mode="clip")
     x, y = batch.x.take(index, mode="clip"), batch.y.take(index, mode="clip")
     t[head], t[tail] = start[has_before], end[has_after]
-    for ends, share in ((head, weight[0, has_before]), (tail, weight[1, has_after])):
-        left, right = index[ends], index[ends] + 1
-        x[ends] += np.rint(share * (batch.x[right] - batch.x[left])).astype(np.int32)
-        y[ends] += np.rint(share * (batch.y[right] - batch.y[left])).astype(np.int32)
+    ends, share = np.concatenate([head, tail]), weight[known]
+    left = index[ends]
+    for values, source in ((x, batch.x), (y, batch.y)):
+        way = source[left + 1] - source[left]
+        values[ends] += np.rint(share * way).astype(np.int32)
     step = np.empty_like(t)
     np.subtract(t[1:], t[:-1], out=step[1:])
     step[offsets[:-1][sizes > 0]] = 0
-    enters = batch.enters[index]
+    enters = batch.enters.take(index, mode="clip")
     enters[tail] = False
-    return WindowPoints(offsets, x, y, t, step, enters, _is_slow(batch, config)[index])
+    slow = _is_slow(batch, config).take(index, mode="clip")
+    return WindowPoints(offsets, x, y, t, step, enters, slow)
 
 
 def _interpolation(
@@ -172,14 +177,15 @@ def _interpolation(
     right = np.where(known, right, 0)
     if not len(batch.t):
         return np.zeros(left.shape), known
-    gap = batch.t[right] - batch.t[left]
-    away = np.hypot(batch.x[right] - batch.x[left], batch.y[right] - batch.y[left])
-    continuous = gap <= round(config.max_gap * MICROSECONDS)
-    continuous |= away <= config.rest_distance * GRID
-    known &= ~batch.enters[right] & continuous
-    known &= (batch.t[left] < time) & (time < batch.t[right])
-    weight = (time - batch.t[left]) / np.maximum(gap, 1)
-    return weight, known
+    before, after = batch.t[left], batch.t[right]
+    known &= ~batch.enters[right]
+    known &= (before < time) & (time < after)
+    gap = after - before
+    paused = np.nonzero(known & (gap > round(config.max_gap * MICROSECONDS)))
+    one, other = left[paused], right[paused]
+    away = np.hypot(batch.x[other] - batch.x[one], batch.y[other] - batch.y[one])
+    known[paused] = away <= config.rest_distance * GRID
+    return (time - before) / np.maximum(gap, 1), known
 
 
 def _is_slow(batch: NarrativeBatch, config: TraceConfig) -> Bools:
@@ -198,10 +204,12 @@ def _is_slow(batch: NarrativeBatch, config: TraceConfig) -> Bools:
     t, x, y = batch.t, batch.x, batch.y
     count = len(t)
     half = round(config.speed_half_width * MICROSECONDS)
+    if not count:
+        return np.zeros(0, np.bool_)
     breaks = t[1:] - t[:-1] > half
     breaks |= batch.enters[1:]
-    bounds = np.concatenate([[0], np.flatnonzero(breaks) + 1, [count]]) if count else [0]
-    first, last = np.asarray(bounds[:-1], np.int64), np.asarray(bounds[1:], np.int64) - 1  # (S,)
+    bounds = np.concatenate([[0], np.flatnonzero(breaks) + 1, [count]])
+    first, last = bounds[:-1], bounds[1:] - 1  # (S,)
 
     # Strokes never span two narratives. Steps within them, and the time these took, by narrative.
     of_narrative = np.searchsorted(first, batch.point_offsets)
@@ -210,27 +218,30 @@ def _is_slow(batch: NarrativeBatch, config: TraceConfig) -> Bools:
     k = np.maximum(np.rint(half * steps / np.maximum(time, 1)), 1).astype(np.int64)
     k = np.repeat(np.minimum(k, count), np.diff(of_narrative))  # (S,)
 
-    # The points where speed is taken, as many of each stroke as `taken`.
+    # Pairs of points, as many of each stroke as `taken`; the last of a stroke may be a single point. Places
+    # are int32 until they index: half the time.
     sizes = last - first + 1
     taken = (sizes + (_SPEED_STRIDE - 1)) // _SPEED_STRIDE
     offsets = offsets_of(taken)
-    at = np.arange(offsets[-1])
-    at *= _SPEED_STRIDE
-    at += np.repeat(first - offsets[:-1] * _SPEED_STRIDE + _SPEED_STRIDE // 2, taken)
-    reach, end = np.repeat(k, taken), np.repeat(last, taken)
-    np.minimum(at, end, out=at)
-    left = np.maximum(at - reach, np.repeat(first, taken))
-    right = np.minimum(at + reach, end)
-    ahead, behind = (
-        [values.take(side, mode="clip") for values in (x, y, t)] for side in (right, left)
+    begin, end, reach = (np.repeat(v.astype(np.int32), taken) for v in (first, last, k))
+    pair = np.arange(offsets[-1], dtype=np.int32)
+    pair *= _SPEED_STRIDE
+    pair += np.repeat((first - offsets[:-1] * _SPEED_STRIDE).astype(np.int32), taken)
+    at = np.minimum(pair + (_SPEED_STRIDE // 2), end)
+    right = np.minimum(at + reach, end).astype(np.int64)
+    left = np.maximum(at - reach, begin).astype(np.int64)
+    moved_x, moved_y, passed = (
+        values.take(right, mode="clip") - values.take(left, mode="clip") for values in (x, y, t)
     )
-    squared = np.square(ahead[0] - behind[0], dtype=np.float64)
-    squared += np.square(ahead[1] - behind[1], dtype=np.float64)
-    limit = (ahead[2] - behind[2]) * (config.travel_speed * GRID / MICROSECONDS)
+    squared = np.square(moved_x, dtype=np.float64)
+    squared += np.square(moved_y, dtype=np.float64)
+    limit = passed * (config.travel_speed * GRID / MICROSECONDS)
     limit *= limit
-    holds = np.full(len(at), _SPEED_STRIDE)
-    holds[offsets[1:] - 1] = sizes - (taken - 1) * _SPEED_STRIDE
-    return np.repeat(squared <= limit, holds)
+    slow = squared <= limit
+    # Pairs to points: few pairs differ from the one before.
+    changes = np.flatnonzero(slow[1:] != slow[:-1]) + 1
+    where = np.concatenate([[0], pair[changes], [count]])
+    return np.repeat(slow[np.append(0, changes)], np.diff(where))
 
 
 def find_components(points: WindowPoints, is_plural: Bools, config: TraceConfig) -> Components:
@@ -260,52 +271,63 @@ def find_components(points: WindowPoints, is_plural: Bools, config: TraceConfig)
     dwell = np.zeros(len(first_runs), np.int64)
     last = runs.start + (runs.size - 1)
     np.add.at(dwell, number, points.t[last] - points.t[runs.start])
-    before, after = last[:-1], runs.start[1:]
-    rests = number[1:] == number[:-1]
+    again = np.flatnonzero(number[1:] == number[:-1])
+    before, after = last[again], runs.start[again + 1]
     entries = np.flatnonzero(points.enters)
-    sides = (np.searchsorted(entries, place, "right") for place in (before, after))
-    rests &= np.equal(*sides)
-    np.add.at(dwell, number[1:][rests], (points.t[after] - points.t[before])[rests])
+    rests = np.equal(*(np.searchsorted(entries, place, "right") for place in (before, after)))
+    away = points.t[after] - points.t[before]
+    np.add.at(dwell, number[again[rests]], away[rests])
     return Components(runs, number, runs.window[first_runs], dwell)
 
 
 def _find_runs(points: WindowPoints, config: TraceConfig) -> Runs:
-    """Cuts the dwelling points of each window where the pointer travelled, paused or left the image."""
+    """Cuts the points of each window into runs and stretches of travel.
+
+    A **piece** is either; it ends where the pointer paused, left the image, started or stopped to travel.
+    """
     slow, count = points.slow, len(points.t)
+    hard = np.ones(count + 1, np.bool_)  # a run ends here, whatever the speed
+    np.greater(points.step[1:], round(config.max_gap * MICROSECONDS), out=hard[1:-1])
+    hard[1:-1] |= points.enters[1:]
+    hard[points.offsets] = True
+    is_bound = hard.copy()
+    is_bound[1:-1] |= slow[1:] != slow[:-1]
+    bounds = np.flatnonzero(is_bound)
+    number = np.empty(count + 1, np.int64)  # of a bound, by its place
+    number[bounds] = np.arange(len(bounds))
+    of_window = number[points.offsets]
+    is_run = slow[bounds[:-1]]
+
     sizes = np.diff(points.offsets)
-    travelled = np.searchsorted(np.flatnonzero(~slow), points.offsets)
-    dwelt = sizes - np.diff(travelled)
+    dwelt = np.diff(_counted(np.where(is_run, np.diff(bounds), 0))[of_window])
     rushed = (dwelt < config.min_slow_share * sizes) | (dwelt == 0)
     if rushed.any():
-        slow = slow | np.repeat(rushed, sizes)
-    # cut[i]: point i and the one before do not belong together; both ends are cut off too.
-    cut = np.ones(count + 1, np.bool_)
-    np.greater(points.step[1:], round(config.max_gap * MICROSECONDS), out=cut[1:-1])
-    cut[1:-1] |= points.enters[1:]
-    cut[1:-1] |= ~slow[:-1]
-    cut[points.offsets] = True
-    start = np.flatnonzero(slow & cut[:-1])
-    cut[1:-1] |= ~slow[1:]
-    end = np.flatnonzero(slow & cut[1:]) + 1
-    window = np.repeat(np.arange(len(sizes)), np.diff(np.searchsorted(start, points.offsets)))
-    # Runs and what lies between them, window by window: reduceat takes each index up to the next.
-    is_bound = np.zeros(count + 1, np.bool_)
-    is_bound[start] = is_bound[end] = is_bound[points.offsets] = True
-    bounds = np.flatnonzero(is_bound)[:-1]
+        in_rushed = np.repeat(rushed, np.diff(of_window))
+        kept = hard[bounds[:-1]] | ~in_rushed
+        bounds, is_run = bounds[np.append(kept, True)], (is_run | in_rushed)[kept]
+        of_window = _counted(kept)[of_window]
+    window = np.repeat(np.arange(len(sizes)), np.diff(_counted(is_run)[of_window]))
+    begin = bounds[:-1]
     pieces = [
-        ufunc.reduceat(values, bounds) if count else values[:0]
+        ufunc.reduceat(values, begin) if count else values[:0]
         for ufunc in (np.minimum, np.maximum)
         for values in (points.x, points.y)
     ]
-    of_window, of_run = np.searchsorted(bounds, points.offsets), np.searchsorted(bounds, start)
     tight = [
         segment_reduce(ufunc, values, of_window, 0)
         for ufunc, values in zip(
             (np.minimum, np.minimum, np.maximum, np.maximum), pieces, strict=True
         )
     ]
-    extent = np.stack([values[of_run] for values in pieces])
-    return Runs(start, end - start, window, extent, np.stack(tight))
+    extent = np.stack([values[is_run] for values in pieces])
+    return Runs(begin[is_run], np.diff(bounds)[is_run], window, extent, np.stack(tight))
+
+
+def _counted(values: Bools | Ints) -> Ints:
+    """The sum of all values before each place, (len + 1,)."""
+    counted = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(values, out=counted[1:])
+    return counted
 
 
 def _join_near(runs: Runs, distance: Floats) -> Ints:

@@ -55,6 +55,20 @@ class AlpDataset:
         return sorted({shard.split for shard in self.manifest.shards})
 
     @property
+    def columns(self) -> list[str]:
+        """Names of the columns its shards have, `split` left out; none where there is no shard.
+
+        Raises:
+            BadDataError: If the first shard is missing or broken.
+        """
+        for path in self.paths()[:1]:
+            try:
+                return list(pq.read_schema(path).names)
+            except (OSError, pa.ArrowException) as error:
+                raise BadDataError(f"{path}: not a readable shard ({error})") from error
+        return []
+
+    @property
     def num_rows(self) -> int:
         """Number of ALPs in all splits."""
         return sum(shard.rows for shard in self.manifest.shards)

@@ -41,7 +41,8 @@ class Windows:
         start: int64 (F,), microseconds.
         end: int64 (F,), microseconds, not before `start`.
         timed: bool (F,), some utterance covers the phrase; the other fields mean nothing where not.
-        ordered: bool (F,), none of those utterances is out of the order of time.
+        ordered: bool (F,), none of those utterances is out of the order of time; start and end mean
+            nothing where one is.
     """
 
     start: Ints
@@ -84,30 +85,31 @@ def phrase_windows(
     """
     owner = group_of(batch.utterance_offsets)
     # Characters of all captions end to end: places never overlap, so both their ends are sorted too.
-    caption_offsets = offsets_of([len(caption) + 1 for caption in batch.captions])
+    caption_offsets = offsets_of(np.fromiter(map(len, batch.captions), np.int64, len(batch)) + 1)
     by_place = alignment.by_place
     shift = caption_offsets[owner[by_place]]
     place_start = alignment.char_start[by_place] + shift
     place_end = alignment.char_end[by_place] + shift
 
-    first = np.searchsorted(place_end, char_start + caption_offsets[narrative], "right")
-    last = np.searchsorted(place_start, char_end + caption_offsets[narrative], "left")
-    sizes = np.maximum(last - first, 0)
+    text = caption_offsets[narrative]
+    first = np.searchsorted(place_end, char_start + text, "right")
+    last = np.searchsorted(place_start, char_end + text, "left")
+    timed = last > first
+    sizes = np.where(timed, last - first, 0)
     words = by_place[ranges(first, sizes)]
     offsets = offsets_of(sizes)
-    begins = batch.utterance_start[words]
-    start = segment_reduce(np.minimum, begins, offsets, 0)
-    latest_start = segment_reduce(np.maximum, begins, offsets, 0)
     end = segment_reduce(np.maximum, batch.utterance_end[words], offsets, 0)
+    # Words in order start one after the other: the first of them first, the last of them last.
+    outer = words[np.stack([offsets[:-1], offsets[1:] - 1])[:, timed]]
+    start, latest_start = np.zeros((2, len(sizes)), np.int64)
+    start[timed], latest_start[timed] = batch.utterance_start[outer]
     if config.end == "next_word":
         end = np.maximum(end, _next_start(batch, owner, narrative, latest_start))
+    ordered = np.ones(len(sizes), np.bool_)
+    if alignment.out_of_order.any():
+        ordered = ~segment_any(alignment.out_of_order[words], offsets)
     lag = round(config.lag * MICROSECONDS)
-    return Windows(
-        start=start + lag,
-        end=end + lag,
-        timed=sizes > 0,
-        ordered=~segment_any(alignment.out_of_order[words], offsets),
-    )
+    return Windows(start + lag, end + lag, timed, ordered)
 
 
 def _next_start(batch: NarrativeBatch, owner: Ints, narrative: Ints, time: Ints) -> Ints:

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from alp_builder import open_alps
 from alp_builder.audit.coco import CocoTruth, read_truth
-from alp_builder.audit.coco_report import box_rules, rule_columns
-from alp_builder.audit.gold import pair_nouns, read_gold
+from alp_builder.audit.coco_report import audit_rows, box_rules, rule_columns
+from alp_builder.audit.gold import NOUN_COLUMNS, pair_nouns, read_gold
 from alp_builder.audit.instances import score_instances
-from alp_builder.audit.matching import match
+from alp_builder.audit.matching import MATCH_COLUMNS, match
 from alp_builder.audit.names import CategoryNames
 from alp_builder.audit.overlap import box_overlap
 from alp_builder.errors import AlpError, UsageError
@@ -99,7 +99,7 @@ def variants() -> dict[str, QuantizationConfig]:
 def coco_truth(folder: Path, coco_json: Path, side_file: Path | None) -> list[Truth]:
     """Raw boxes, and calibrated ones where there, against the instances they mean."""
     coco = CocoTruth(coco_json)
-    table = open_alps(folder).table()
+    table = audit_rows(open_alps(folder), MATCH_COLUMNS)
     truth = None if side_file is None else read_truth(side_file)
     matches = match(table, coco, CategoryNames(coco.names, coco.plurals), truth)
     simulated = truth is not None
@@ -115,7 +115,7 @@ def coco_truth(folder: Path, coco_json: Path, side_file: Path | None) -> list[Tr
 
 def gold_truth(folder: Path, csv: Path) -> list[Truth]:
     """The same against boxes drawn by people."""
-    table = open_alps(folder).table()
+    table = audit_rows(open_alps(folder), NOUN_COLUMNS)
     gold = read_gold(csv)
     return [
         Truth(f"{csv.stem}, {_name(rule)}", False, *pair_nouns(gold, table, box))

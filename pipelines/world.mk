@@ -15,9 +15,9 @@ GOLD = $(if $(wildcard $(VIDLN)/gold_boxes.csv),--gold $(VIDLN)/ovis_in_ln_forma
 
 DRAW_WORLD = $(ALPS) simulate scenes --out $(WORLD) --train $(WORLD_TRAIN) --val $(WORLD_EVAL) \
 	--test $(WORLD_EVAL) --seed $(WORLD_SEED) --image-size $(WORLD_SIZE) --workers $(WORLD_WORKERS)
-# How the narratives at hand were made. Other targets take a world as it is; `make world` narrates it
-# anew when these change, and refuses when what is asked of the scenes is not what is there.
-NARRATOR = $(PROFILE) $(WORLD_SEED)
+# How the narratives at hand were made, and by which code. Other targets take a world as it is; `make world`
+# narrates it anew when these change, and refuses when what is asked of the scenes is not what is there.
+NARRATOR = $(PROFILE) $(WORLD_SEED) $(shell cat alp_builder/simulate/*.py | cksum)
 
 .PHONY: world world-scenes calibrate-noise narrator-picture
 world: world-scenes $(NARRATED) ## Draw a simulated world and narrate it (WORLD=, WORLD_TRAIN=, WORLD_EVAL=, WORLD_SEED=, WORLD_SIZE=, PROFILE=)

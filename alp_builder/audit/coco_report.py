@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from alp_builder.audit.instances import (
 from alp_builder.audit.matching import Matches
 from alp_builder.audit.report import figure_cell, summarise
 from alp_builder.errors import UsageError
+from alp_builder.reader import AlpDataset
 from alp_builder.schema import BOX, CALIBRATED_BOX, TIGHT_BOX
 
 RECOVERED = 0.9
@@ -34,6 +35,25 @@ _RULES = {"default": BOX, "calibrated": CALIBRATED_BOX, "tight": TIGHT_BOX}
 def rule_columns(table: pa.Table) -> dict[str, tuple[str, ...]]:
     """The columns of the boxes that a table has, by rule: `default`, `calibrated` where there, `tight`."""
     return {rule: names for rule, names in _RULES.items() if set(names) <= set(table.schema.names)}
+
+
+def audit_rows(dataset: AlpDataset, columns: Sequence[str]) -> pa.Table:
+    """The rows of a data set with some columns and the boxes of every rule; nothing else is read.
+
+    Args:
+        dataset: ALPs.
+        columns: Columns wanted besides the boxes.
+
+    Returns:
+        R rows, captions and traces left on disk unless asked for.
+
+    Raises:
+        UsageError: If a column does not exist.
+        BadDataError: If a shard is missing or broken.
+    """
+    there = set(dataset.columns)
+    boxes = [name for names in _RULES.values() if set(names) <= there for name in names]
+    return dataset.table(list(dict.fromkeys([*columns, *boxes])))
 
 
 def box_rules(table: pa.Table) -> dict[str, Floats]:

@@ -23,7 +23,8 @@ from alp_builder.schema import BOX
 NOUN = ("dataset_id", "image_id", "caption", "char_start", "char_end")
 """What a noun is told by."""
 
-_ALP_COLUMNS = ("dataset_id", "image_id", "caption", "char_start", "char_end", "component_index")
+NOUN_COLUMNS = ("dataset_id", "image_id", "caption", "char_start", "char_end", "component_index")
+"""The columns of ALPs that finding gold nouns reads, besides boxes."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def _main_boxes(
     gold: GoldNouns, alps: pa.Table, box: tuple[str, ...]
 ) -> Iterator[tuple[int, Floats]]:
     """The number and the main box, (4,), of each noun found."""
-    frame = alps.select([*_ALP_COLUMNS, *box]).to_pandas()
+    frame = alps.select([*NOUN_COLUMNS, *box]).to_pandas()
     main = frame[frame["component_index"] == 0]
     by_caption = {
         (str(a), str(b), str(c)): rows

@@ -82,10 +82,11 @@ class _Phrases:
         return min(covering)[1] if covering else -1
 
 
-_COLUMNS = (
+MATCH_COLUMNS = (
     "dataset_id", "image_id", "annotator_id", "phrase_index", "component_index", "char_start",
     "char_end", "phrase_text", "head_lemma",
 )  # fmt: skip
+"""The columns of ALPs that matching reads."""
 
 
 def match(
@@ -134,7 +135,7 @@ def _phrases(table: pa.Table, coco: CocoTruth) -> _Phrases:
     """The phrases of a table's rows that are of the file's images."""
     found = _Phrases()
     numbers: dict[tuple[Narrative, int], int] = {}
-    columns = [table[name].to_pylist() for name in _COLUMNS]
+    columns = [table[name].to_pylist() for name in MATCH_COLUMNS]
     for row, values in enumerate(zip(*columns, strict=True)):
         dataset, image, annotator, phrase, component, start, end, text, lemma = values
         if image not in coco.of_image:

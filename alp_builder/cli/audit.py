@@ -6,9 +6,15 @@ import argparse
 from pathlib import Path
 
 from alp_builder.audit.coco import CocoTruth, read_truth
-from alp_builder.audit.coco_report import coco_figures, coco_table, read_parts, rule_columns
-from alp_builder.audit.gold import read_gold, score_nouns
-from alp_builder.audit.matching import match
+from alp_builder.audit.coco_report import (
+    audit_rows,
+    coco_figures,
+    coco_table,
+    read_parts,
+    rule_columns,
+)
+from alp_builder.audit.gold import NOUN_COLUMNS, read_gold, score_nouns
+from alp_builder.audit.matching import MATCH_COLUMNS, match
 from alp_builder.audit.names import SYNONYMS, CategoryNames, read_synonyms
 from alp_builder.audit.report import gold_figures, gold_table
 from alp_builder.audit.samples import gold_sample, simulated_sample
@@ -71,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _gold(args: argparse.Namespace) -> int:
     gold = read_gold(args.gold)
-    table = open_alps(args.folder).table()
+    table = audit_rows(open_alps(args.folder), NOUN_COLUMNS)
     rules = {rule: score_nouns(gold, table, box) for rule, box in rule_columns(table).items()}
     if not rules["default"].found.any():
         raise UsageError(f"{args.gold}: none of its {len(gold.keys)} nouns is in {args.folder}")
@@ -88,7 +94,7 @@ def _coco(args: argparse.Namespace) -> int:
     synonyms = SYNONYMS if args.synonyms is None else read_synonyms(args.synonyms)
     parts = None if args.classes is None else read_parts(args.classes, coco)
     truth = None if args.truth is None else read_truth(args.truth)
-    table = open_alps(args.folder).table()
+    table = audit_rows(open_alps(args.folder), MATCH_COLUMNS)
     matches = match(table, coco, CategoryNames(coco.names, coco.plurals, synonyms), truth)
     if not (matches.row >= 0).any():
         raise UsageError(

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from alp_builder.audit.coco import CocoTruth, read_truth
-from alp_builder.audit.coco_report import read_parts
+from alp_builder.audit.coco_report import audit_rows, read_parts
 from alp_builder.audit.fitting import (
     FitConfig,
     Pairs,
@@ -19,9 +19,9 @@ from alp_builder.audit.fitting import (
     make_pairs,
     make_region_pairs,
 )
-from alp_builder.audit.matching import match
+from alp_builder.audit.matching import MATCH_COLUMNS, match
 from alp_builder.audit.names import CategoryNames
-from alp_builder.calibration import Calibration, made_with
+from alp_builder.calibration import INPUTS, Calibration, made_with
 from alp_builder.cli.parsing import Verbs, add_json, add_verb, print_json, say
 from alp_builder.config import BuildConfig
 from alp_builder.errors import BadDataError, UsageError
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         except msgspec.ValidationError as error:
             raise BadDataError(f"{folder}: its configuration is none of ours ({error})") from error
         truth = read_truth(args.truth[number]) if args.truth else None
-        table = dataset.table()
+        table = audit_rows(dataset, [*MATCH_COLUMNS, *INPUTS])
         things = None if truth is None else [phrase for phrase in truth if not is_region(phrase)]
         pairs.append(make_pairs(table, match(table, coco, names, things), coco, parts["base"]))
         if truth is not None:

@@ -73,9 +73,6 @@ REMARKS = (
 )
 """Sentences that name a thing again."""
 
-MAX_EACH = 4
-"""Most things of a plural that the pointer visits; the truth keeps them all."""
-
 
 class Thing(msgspec.Struct, frozen=True, gc=False):
     """A thing that can be spoken of.

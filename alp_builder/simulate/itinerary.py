@@ -7,7 +7,7 @@ into two places; in long pauses the pointer wanders or leaves the image.
 
 from __future__ import annotations
 
-from alp_builder.simulate.captions import MAX_EACH, Caption, Phrase, Thing
+from alp_builder.simulate.captions import Caption, Phrase, Thing
 from alp_builder.simulate.dice import Dice
 from alp_builder.simulate.noise import NoiseProfile
 from alp_builder.simulate.pointer import LEAVE, ON, WANDER
@@ -75,11 +75,11 @@ def itinerary(
     return stops
 
 
-def places_of(phrase: Phrase, things: int) -> list[int]:
-    """Regions of the image a phrase leads the pointer to."""
+def places_of(phrase: Phrase, things: int, most: int) -> list[int]:
+    """Regions of the image a phrase leads the pointer to, at most so many."""
     if phrase.stuff >= 0:
         return [things + phrase.stuff]
-    return phrase.things[:MAX_EACH]
+    return phrase.things[:most]
 
 
 def frame_of(phrase: Phrase, things: list[Thing]) -> Box:

@@ -65,6 +65,7 @@ class NoiseProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         roundness: Exponent of a circle's cosine and sine: 1 is an ellipse, less goes into the box's
             corners.
         skip_rate: Probability that a phrase is not pointed at.
+        most_each: Most things of a plural that the pointer visits; the truth keeps them all.
         dwell_median: Median time on a thing; 0 means as long as its window. Then the pointer rests.
         dwell_spread: Standard deviation of that time's logarithm.
         split_rate: Probability that the scribble of one thing falls into two places, with a pause
@@ -108,6 +109,7 @@ class NoiseProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     outline_rate: float = 0.35
     roundness: float = 1.0
     skip_rate: float = 0.02
+    most_each: int = 4
     dwell_median: float = 1.1
     dwell_spread: float = 0.5
     split_rate: float = 0.4
@@ -131,7 +133,7 @@ PROFILES: dict[str, NoiseProfile] = {
             name="clean",
             word_spread=0.0,
             pause_mean=0.0,
-            dwell_min=3.0,  # round a large thing at a hand's speed, not at that of travel
+            dwell_min=6.0,  # round a large thing at a hand's speed, not at that of travel
             zero_length_rate=0.0,
             unheard_rate=0.0,
             lead_mean=0.0,
@@ -145,6 +147,7 @@ PROFILES: dict[str, NoiseProfile] = {
             outline_rate=1.0,
             roundness=0.6,
             skip_rate=0.0,
+            most_each=100,
             dwell_median=0.0,
             split_rate=0.0,
             lift_rate=1.0,

@@ -146,7 +146,7 @@ def _speak(image: CocoImage, number: int, things: list[Thing], first: int, job: 
     rng = generator("narrative", job.seed, image.id, number)
     dice = Dice(rng)
     caption = compose(things, image.backdrop, dice)
-    places = [places_of(phrase, len(things)) for phrase in caption.phrases]
+    places = [places_of(phrase, len(things), profile.most_each) for phrase in caption.phrases]
     starts, ends = time_words(caption, [len(place) for place in places], profile, rng)
     visits = itinerary(caption, things, places, first, starts, ends, profile, dice)
     return _Spoken(image, number, things, caption, starts, ends, dice, visits)
