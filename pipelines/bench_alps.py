@@ -42,9 +42,10 @@ from alp_builder.arrays import Floats
 from alp_builder.build import build
 from alp_builder.chunks import ChunkTask, build_chunk
 from alp_builder.config import BuildConfig
+from alp_builder.copies import localise
 from alp_builder.extraction import AlpExtractor, locate_boxes
 from alp_builder.files import write_atomic
-from alp_builder.inputs import NarrativeSource, localise, scan
+from alp_builder.inputs import NarrativeSource, scan
 from alp_builder.narratives import GRID, NarrativeBatch, read_narratives
 from alp_builder.phrases import Phrase, load_pipeline
 

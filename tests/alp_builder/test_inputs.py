@@ -16,8 +16,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alp_builder.copies import localise
 from alp_builder.errors import BadDataError, UsageError
-from alp_builder.inputs import NarrativeSource, find_sources, localise, scan
+from alp_builder.inputs import NarrativeSource, find_sources, scan
 
 DATA = b"".join(b'{"line": %d}\n' % number for number in range(5000))
 
