@@ -193,6 +193,7 @@ class _Build:
         plan = make_plan(sources, place, self.config, self.progress)
         done = find_finished(self.site, plan)
         if done is not None:
+            place.remove()
             return done
         notes = adopt_work(self.site, plan)
         todo = place.missing(plan)
@@ -217,13 +218,12 @@ class _Build:
 
 
 def find_finished(site: Site, plan: Plan) -> BuildSummary | None:
-    """The summary of the data set that is there, if this very build has made it; its work goes."""
+    """The summary of the data set that is there, if this very build has made it."""
     manifest = site.destination.manifest()
     if manifest is None or manifest.fingerprint != joint_fingerprint(plan.fingerprint):
         return None
     if not is_published(site.destination, manifest):
         return None
-    site.place.remove()
     counts = manifest.counts
     return BuildSummary(
         folder=site.name,

@@ -30,7 +30,8 @@ PACKED_SUFFIXES = (".gz", ".zst")
 SPLITS = ("train", "val", "test")
 
 _BLOCK = 2**20
-_LOCAL_SCHEMES = ("file://", "local://")
+LOCAL_SCHEMES = ("file://", "local://")
+"""URLs that mean a path of this machine."""
 
 
 class NarrativeSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +111,7 @@ def find_sources(inputs: list[str], split: str) -> list[NarrativeSource]:
 
 def _expand(item: str) -> list[str]:
     """The files one input stands for."""
-    for scheme in _LOCAL_SCHEMES:
+    for scheme in LOCAL_SCHEMES:
         item = item.removeprefix(scheme)
     if is_url(item):
         return _expand_url(item)

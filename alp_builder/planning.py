@@ -173,7 +173,10 @@ def still_holds(
     if named != [(entry.location, entry.split) for entry in plan.inputs]:
         return False
     found = fingerprint(plan.inputs, config, versions(config.phrases.spacy_model))
-    return found == plan.fingerprint and _changed(plan, place) is None
+    try:
+        return found == plan.fingerprint and _changed(plan, place) is None
+    except BadDataError:  # a file is gone; whoever plans anew says which
+        return False
 
 
 def check_unchanged(plan: Plan, place: Workplace) -> None:
