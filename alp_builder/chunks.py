@@ -161,3 +161,19 @@ def read_rows(path: Path, index: int, count: int) -> pa.Table:
         raise BadDataError(
             f"{path}: broken work file ({error}); delete it and run again"
         ) from error
+
+
+def join(paths: list[Path], target: Path) -> None:
+    """Writes the rows of some chunks, sorted by image hash, as one file of the same kind without header.
+
+    Args:
+        paths: Files of chunks.
+        target: Where the file appears, whole.
+
+    Raises:
+        BadDataError: If one is broken.
+    """
+    rows = pa.concat_tables([read_rows(path, 0, 1) for path in paths])
+    order = np.argsort(numpy_of(rows[IMAGE_HASH]), kind="stable")
+    with atomic_file(target) as out:
+        write_rows(rows.take(arrow_ints(order)).combine_chunks(), out)

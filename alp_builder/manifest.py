@@ -162,6 +162,7 @@ def deciding_config(config: BuildConfig) -> dict[str, Any]:
     """
     tree = config_dict(config)
     del tree["phrases"]["spacy_batch_size"]
+    del tree["shards"]["run_bytes"]
     if config.calibration is None:
         del tree["calibration"]
     else:

@@ -2,12 +2,18 @@
 
 Which image goes to which shard depends on the number of ALPs alone, so the counts of all chunks come first.
 A shard that an earlier run has written is found by the note beside it and used again.
+
+Every shard takes a little of every chunk. So that the cost does not grow with chunks times shards, the chunks
+of a split of many shards are first joined to **runs** (of external sorting): files of `shards.run_bytes`,
+sorted by image hash as chunks are, of which a shard takes its stretch. They change nothing in what is written.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import pyarrow as pa
@@ -20,6 +26,10 @@ from alp_builder.progress import progress_bar
 from alp_builder.publishing import Destination
 from alp_builder.schema import arrow_schema
 from alp_builder.shards import ShardInfo, merge_rows, shard_path, write_shard
+
+JOINED_FROM = 8
+"""With more shards than this chunks are joined first: it costs 3 ms a chunk, and spares 0.6 ms a chunk and
+shard."""
 
 
 def count_narratives(place: Workplace, numbers: list[int]) -> int:
@@ -74,23 +84,60 @@ def merge(
 ) -> list[ShardInfo]:
     """Writes all shards into the work folder; adds to the counts what was found twice."""
     schema = arrow_schema(config.groups)
-    jobs: list[tuple[str, list[int], int, int]] = []
+    jobs: list[tuple[str, list[Path], int, int]] = []
     for split, rows in sorted(found.rows.items()):
         numbers = [c.number for c in plan.chunks if plan.inputs[c.source].split == split]
         count = max(1, -(-rows // config.shards.rows_per_shard))
-        jobs += [(split, numbers, index, count) for index in range(count)]
+        files = [place.chunk(number) for number in numbers]
+        if count > JOINED_FROM:
+            files = _join_chunks(place, numbers, config.shards.run_bytes, progress)
+        jobs += [(split, files, index, count) for index in range(count)]
     shards: list[ShardInfo] = []
     with progress_bar(len(jobs), "writing", "shard", shown=progress) as bar:
-        for split, numbers, index, count in jobs:
+        for split, files, index, count in jobs:
             merged = _known_shard(place, destination, split, index, count)
             if merged is None:
-                merged = _merge_shard(place, split, numbers, index, count, schema, config)
+                merged = _merge_shard(place, split, files, index, count, schema, config)
             found.counts["duplicate_alps"] += merged.extra_alps
             found.counts["duplicate_narratives"] += merged.extra_narratives
             shards.append(merged.info)
             bar.update()
     found.counts["alps_written"] = sum(shard.rows for shard in shards)
     return shards
+
+
+def _join_chunks(
+    place: Workplace, numbers: list[int], run_bytes: int, progress: bool
+) -> list[Path]:
+    """The files that hold the rows of some chunks: runs of consecutive chunks, of about a size.
+
+    A run an earlier run of the program has made is used again: chunks do not change within a plan.
+    """
+    files: list[Path] = []
+    with progress_bar(len(numbers), "joining", "chunk", shown=progress) as bar:
+        for group in _groups([(n, place.chunk(n).stat().st_size) for n in numbers], run_bytes):
+            if len(group) == 1:
+                files.append(place.chunk(group[0]))
+            else:
+                files.append(place.work / "runs" / f"{group[0]:06d}-{group[-1]:06d}.arrow")
+                if not files[-1].exists():
+                    chunk_files.join([place.chunk(number) for number in group], files[-1])
+            bar.update(len(group))
+    return files
+
+
+def _groups(sizes: list[tuple[int, int]], limit: int) -> Iterator[list[int]]:
+    """Numbers with their sizes in groups of at most `limit` bytes, or one number."""
+    group: list[int] = []
+    total = 0
+    for number, size in sizes:
+        if group and total + size > limit:
+            yield group
+            group, total = [], 0
+        group.append(number)
+        total += size
+    if group:
+        yield group
 
 
 class _Merged(msgspec.Struct, frozen=True):
@@ -120,7 +167,7 @@ def _known_shard(
 def _merge_shard(
     place: Workplace,
     split: str,
-    numbers: list[int],
+    files: list[Path],
     index: int,
     count: int,
     schema: pa.Schema,
@@ -128,7 +175,7 @@ def _merge_shard(
 ) -> _Merged:
     """Writes one shard."""
     relative = shard_path(split, index, count)
-    pieces = (chunk_files.read_rows(place.chunk(n), index, count) for n in numbers)
+    pieces = (chunk_files.read_rows(file, index, count) for file in files)
     rows, extra, narratives = merge_rows(pieces, schema)
     info = write_shard(rows, place.shards / relative, relative, split, config.shards)
     merged = _Merged(info, extra, narratives)

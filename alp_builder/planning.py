@@ -113,7 +113,7 @@ class Workplace:
 
     def discard(self) -> None:
         """Throws away what was done, not the copies of inputs."""
-        for stale in ("chunks", "shards"):
+        for stale in ("chunks", "runs", "shards"):
             if (self.work / stale).exists():
                 shutil.rmtree(self.work / stale)
 
