@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,11 @@ from alp_builder import ray_executor
 from alp_builder.chunks import ChunkTask
 from alp_builder.config import BuildConfig
 from alp_builder.errors import BadDataError, UsageError
-from alp_builder.inputs import Chunk
+from alp_builder.inputs import Chunk, find_sources
 from alp_builder.ray_executor import RayExecutor
 from tests.alp_builder.conftest import Builder, tree_bytes
-from tests.alp_builder.simulated import simulated_records, write_narratives
+from tests.alp_builder.s3_server import s3_server
+from tests.alp_builder.simulated import simulated_records, to_line, write_narratives
 
 SMALL = ["shards.rows_per_shard=200", "shards.chunk_bytes=20000"]
 
@@ -107,3 +109,22 @@ def test_what_is_wrong_on_a_node_is_one_line(
 
     with pytest.raises(BadDataError, match=r"x\.jsonl: cannot be read any more"):
         build_here(file, tmp_path / "out", *SMALL, executor=vanishes)
+
+
+@pytest.mark.slow
+def test_from_and_to_object_storage(cluster: Any, tmp_path: Path, build_here: Builder) -> None:
+    """Nodes have no credentials and no folder in common: the process that builds has."""
+    for _ in range(2):
+        cluster.add_node(num_cpus=1)
+    lines = [to_line(record) for record in simulated_records(60)]
+    with s3_server() as files:
+        files.pipe("bucket/in/x.jsonl.gz", gzip.compress(b"\n".join(lines)))
+        sources = find_sources(["s3://bucket/in/"], "train")
+        build_here(sources, tmp_path / "here", *SMALL)
+        ray = RayExecutor(cluster.address)
+        work = tmp_path / "work"
+        build_here(sources, "s3://bucket/alps", *SMALL, executor=ray, work=work)  # type: ignore[arg-type]
+        assert sum(ray.chunks.values()) > 2
+        files.invalidate_cache()
+        files.get("bucket/alps/", str(tmp_path / "there"), recursive=True)
+    assert tree_bytes(tmp_path / "there") == tree_bytes(tmp_path / "here")
