@@ -2,76 +2,42 @@
 
 A build has four steps; what each leaves behind appears whole or not at all:
 
-1. **Plan.** Every input is read once for its hash and cut into chunks. The hashes of inputs, configuration and
-   versions make the build's fingerprint. Work left by an earlier build is used again if its fingerprint is
-   the same, and otherwise thrown away, saying what changed.
-2. **Map.** Each chunk becomes a file of rows in the work folder, by any number of workers in any order.
-3. **Merge.** Each shard collects its images' rows from all chunks, sorts them and is written.
-4. **Publish.** Shards move to their final names, then the manifest is written; the work folder goes.
+1. **Plan** (`planning`). Every input is read once for its hash and cut into chunks. The hashes of inputs,
+   configuration and versions make the build's fingerprint. Work left by an earlier build is used again if its
+   fingerprint is the same, and otherwise thrown away, saying what changed.
+2. **Map** (`chunks`). Each chunk becomes a file of rows in the work folder, by any number of workers in any
+   order: those of an executor, or processes that know nothing of each other (`parts`).
+3. **Merge** (`merging`). Each shard collects its images' rows from all chunks, sorts them and is written.
+4. **Publish** (`publishing`). Shards move to their final names, then the manifest is written; the work goes.
 
-Work lives in `OUT/_alps/work`, on the same file system as the result, so that publishing is renaming. A build
-can be killed at any instant: run again, it goes on from the last finished file and ends in the same bytes.
+Work lives in `OUT/_alps/work`, on the same file system as the result, so that publishing is renaming; where
+the result goes to object storage, in a folder of its own. A build can be killed at any instant: run again, it
+goes on from the last finished file and ends in the same bytes.
 """
 
 from __future__ import annotations
 
-import shutil
+import hashlib
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-import pyarrow as pa
-from tqdm import tqdm
-
-from alp_builder import chunks as chunk_files
+from alp_builder.chunks import ChunkTask
 from alp_builder.config import BuildConfig
-from alp_builder.errors import BadDataError, UsageError
+from alp_builder.errors import UsageError
 from alp_builder.executors import Executor, run_local
-from alp_builder.files import (
-    TEMPORARY_PREFIX,
-    TEMPORARY_SUFFIX,
-    exclusive,
-    flush_folder,
-    move,
-    sha256_of,
-    write_atomic,
-)
-from alp_builder.inputs import Chunk, NarrativeSource, ScannedInput, localise, scan
-from alp_builder.manifest import (
-    META_FOLDER,
-    QUARANTINE,
-    Manifest,
-    QuarantineInfo,
-    deciding_config,
-    fingerprint,
-    joint_fingerprint,
-    manifest_path,
-    read_manifest,
-    versions,
-    write_manifest,
-)
-from alp_builder.records import RejectedRecord
-from alp_builder.schema import SCHEMA_VERSION, arrow_schema
-from alp_builder.shards import ShardInfo, merge_rows, shard_path, write_shard
-
-WORK = "work"
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a build will do, as kept in the work folder.
-
-    Attributes:
-        fingerprint: Hashes of inputs, configuration and versions.
-        inputs: The inputs.
-        chunks: Their chunks.
-    """
-
-    fingerprint: dict[str, str]
-    inputs: list[ScannedInput]
-    chunks: list[Chunk]
+from alp_builder.files import exclusive
+from alp_builder.inputs import Chunk, NarrativeSource
+from alp_builder.manifest import META_FOLDER, joint_fingerprint, manifest_path
+from alp_builder.merging import collect, count_narratives, merge
+from alp_builder.object_store import ObjectStore
+from alp_builder.planning import Plan, Workplace, check_unchanged, make_plan
+from alp_builder.progress import progress_bar
+from alp_builder.publishing import Destination, LocalFolder, is_published, make_manifest, publish
+from alp_builder.remote import is_url
+from alp_builder.shards import ShardInfo
 
 
 @dataclass
@@ -79,7 +45,7 @@ class BuildSummary:
     """What a build did.
 
     Attributes:
-        folder: Where the data set is.
+        folder: Where the data set is: a folder, or a URL.
         counts: Narratives, phrases and ALPs by what became of them.
         rejected: Records set aside, by reason.
         shards: The shards.
@@ -90,7 +56,7 @@ class BuildSummary:
         notes: What the user should know, such as why a build started afresh.
     """
 
-    folder: Path
+    folder: Path | str
     counts: dict[str, int]
     rejected: dict[str, int]
     shards: list[ShardInfo]
@@ -106,333 +72,232 @@ class BuildSummary:
         return sum(self.rejected.values()) / max(self.counts.get("lines", 0), 1)
 
 
+@dataclass(frozen=True)
+class Site:
+    """Where a build works and where its result goes.
+
+    Attributes:
+        name: The result's place, as the user named it.
+        place: The work folder.
+        destination: What the result is published to.
+    """
+
+    name: str
+    place: Workplace
+    destination: Destination
+
+    @classmethod
+    def of(cls, out: Path | str, work: Path | None, *, progress: bool = False) -> Site:
+        """The site of a folder or a URL.
+
+        Args:
+            out: Where the data set goes.
+            work: Folder to work in, for a URL; default one below the cache, named by the URL.
+            progress: Whether uploads are shown.
+
+        Raises:
+            UsageError: If a folder is given to work in although the data set goes to a folder, or the
+                storage of a URL cannot be reached.
+        """
+        if not is_url(str(out)):
+            if work is not None:
+                raise UsageError(
+                    "--work is for a data set that goes to a URL; a folder has its work within it"
+                )
+            folder = Path(out)
+            return cls(str(out), Workplace(folder / META_FOLDER), LocalFolder(folder))
+        url = str(out)
+        base = work if work is not None else _default_work(url)
+        return cls(url, Workplace(base), ObjectStore(url, base, progress=progress))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the work folder, and the place of the result, for one build alone."""
+        with exclusive(self.place.lock, f"a build into {self.name}"):
+            if isinstance(self.destination, ObjectStore):
+                with self.destination.claimed():
+                    yield
+            else:
+                yield
+
+
+def _default_work(url: str) -> Path:
+    from alp_builder.fetch import default_cache  # brings requests along, which few builds need
+
+    return default_cache() / "builds" / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
+
+
 def build(
     sources: list[NarrativeSource],
-    folder: Path,
+    folder: Path | str,
     config: BuildConfig,
     workers: int = 1,
     progress: bool = True,
     executor: Executor = run_local,
     checkpoint: Callable[[str], object] = lambda _: None,
+    work: Path | None = None,
 ) -> BuildSummary:
     """Builds a data set of ALPs.
 
     Args:
         sources: Files of narratives and their splits.
-        folder: Where the data set goes; made if need be.
+        folder: Where the data set goes, made if need be; or a URL such as `s3://bucket/alps`.
         config: All choices.
         workers: Processes for step 2; the result does not depend on it.
         progress: Whether to show progress bars.
         executor: What runs step 2.
         checkpoint: Called with the name of each step of publishing as it is reached; for tests.
+        work: Folder to work in, where `folder` is a URL; default one below the cache.
 
     Returns:
         What was done.
 
     Raises:
-        UsageError: If another build is at work in the folder, or there is nothing to read.
+        UsageError: If another build is at work there, there is nothing to read, or nothing can be written.
         BadDataError: If an input cannot be read.
     """
     started = time.monotonic()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with exclusive(folder / META_FOLDER / "lock", f"a build into {folder}"):
-            summary = _Build(folder, config, workers, progress, executor, checkpoint).run(sources)
-    except OSError as error:
-        raise UsageError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    site = Site.of(folder, work, progress=progress)
+    with written_to(site), site.held():
+        summary = _Build(site, config, workers, progress, executor, checkpoint).run(sources)
     summary.seconds = time.monotonic() - started
+    summary.folder = folder
     return summary
+
+
+@contextmanager
+def written_to(site: Site) -> Iterator[None]:
+    """Turns a folder that cannot be written to into one line."""
+    try:
+        site.place.base.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        name = site.place.base if is_url(site.name) else site.name
+        raise UsageError(f"{name}: cannot be written ({error.strerror or error})") from error
 
 
 @dataclass
 class _Build:
     """One run of a build, holding the lock of its folder."""
 
-    folder: Path
+    site: Site
     config: BuildConfig
     workers: int
     progress: bool
     executor: Executor
     checkpoint: Callable[[str], object]
 
-    @property
-    def work(self) -> Path:
-        return self.folder / META_FOLDER / WORK
-
     def run(self, sources: list[NarrativeSource]) -> BuildSummary:
-        plan, paths, states = self._plan(sources)
-        done = self._finished(plan)
+        place, destination = self.site.place, self.site.destination
+        place.tidy()
+        plan = make_plan(sources, place, self.config, self.progress)
+        done = find_finished(self.site, plan)
         if done is not None:
+            place.remove()
             return done
-        notes = self._adopt_work(plan) + _nesting_notes(self.folder)
-        todo = [chunk for chunk in plan.chunks if not self._chunk_path(chunk.number).exists()]
-        before = self._counts(plan, todo)
-        self._map(plan, paths, todo, before["narratives"])
-        self._check_unchanged(plan, paths, states)
-        counts, rejected = self._collect(plan)
-        shards = self._merge(plan, counts)
-        self._publish(plan, shards, counts, rejected)
+        notes = adopt_work(self.site, plan)
+        todo = place.missing(plan)
+        before = map_chunks(
+            place, plan, todo, self.config, self.workers, self.progress, self.executor
+        )
+        check_unchanged(plan, place)
+        found = collect(plan, place)
+        shards = merge(plan, place, destination, found, self.config, self.progress)
+        manifest = make_manifest(plan, self.config, shards, found.counts, place.quarantine)
+        publish(destination, manifest, place.shards, place.quarantine, self.checkpoint)
+        place.remove()
         return BuildSummary(
-            folder=self.folder,
-            counts=dict(counts),
-            rejected=dict(Counter(entry.reason for entry in rejected)),
+            folder=self.site.name,
+            counts=dict(found.counts),
+            rejected=dict(found.rejected),
             shards=shards,
-            built=counts["narratives"] - before["narratives"],
+            built=found.counts["narratives"] - before,
             reused_chunks=len(plan.chunks) - len(todo),
             notes=notes,
         )
 
-    def _plan(
-        self, sources: list[NarrativeSource]
-    ) -> tuple[Plan, list[Path], list[tuple[int, int]]]:
-        """Step 1. Returns the plan, and of each input the plain local file and its state before the scan."""
-        if not sources:
-            raise UsageError("no input: name files, folders, globs or URLs of narratives")
-        for leftover in (self.folder / META_FOLDER).glob(f"{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}"):
-            leftover.unlink()  # of a build that was killed
-        inputs: list[ScannedInput] = []
-        chunks: list[Chunk] = []
-        paths: list[Path] = []
-        states: list[tuple[int, int]] = []
-        with self._bar(None, "hashing", "B") as bar:
-            for index, source in enumerate(sources):
-                path = localise(source, self.work / "inputs", self.config.input.max_inflation)
-                states.append(_state(path, source.location))
-                scanned, cut = scan(
-                    path, source, index, len(chunks), self.config.shards.chunk_bytes, bar.update
-                )
-                inputs.append(scanned)
-                chunks += cut
-                paths.append(path)
-        for copy in (self.work / "inputs").glob("*"):
-            if copy not in paths:  # of a source that has changed since, or that is no longer named
-                copy.unlink()
-        found = versions(self.config.phrases.spacy_model)
-        parts = fingerprint(inputs, self.config, found)
-        return Plan(fingerprint=parts, inputs=inputs, chunks=chunks), paths, states
 
-    def _finished(self, plan: Plan) -> BuildSummary | None:
-        """The summary of the data set that is there, if this very build has made it."""
-        if not manifest_path(self.folder).exists():
-            return None
-        try:
-            manifest = read_manifest(self.folder)
-        except BadDataError:
-            return None
-        if manifest.fingerprint != joint_fingerprint(plan.fingerprint):
-            return None
-        files = {shard.path: shard.sha256 for shard in manifest.shards}
-        files[manifest.quarantine.path] = manifest.quarantine.sha256
-        for name, sha256 in files.items():
-            path = self.folder / name
-            if not path.is_file() or sha256_of(path) != sha256:
-                return None
-        shutil.rmtree(self.work, ignore_errors=True)
-        reasons = {
-            k.removeprefix("rejected."): v for k, v in manifest.counts.items() if "rejected." in k
-        }
-        return BuildSummary(
-            folder=self.folder,
-            counts=manifest.counts,
-            rejected=reasons,
-            shards=manifest.shards,
-            already_built=True,
+def find_finished(site: Site, plan: Plan) -> BuildSummary | None:
+    """The summary of the data set that is there, if this very build has made it."""
+    manifest = site.destination.manifest()
+    if manifest is None or manifest.fingerprint != joint_fingerprint(plan.fingerprint):
+        return None
+    if not is_published(site.destination, manifest):
+        return None
+    counts = manifest.counts
+    return BuildSummary(
+        folder=site.name,
+        counts=counts,
+        rejected={k.removeprefix("rejected."): v for k, v in counts.items() if "rejected." in k},
+        shards=manifest.shards,
+        already_built=True,
+    )
+
+
+def adopt_work(site: Site, plan: Plan) -> list[str]:
+    """Keeps work of the same build, throws other work away; returns what the user should know."""
+    fresh = site.place.read_plan() is None
+    notes = site.place.adopt(plan)
+    if fresh and site.destination.has_manifest():
+        notes.append(
+            "rebuilding: the data set here is damaged, or of other inputs, configuration or versions"
         )
-
-    def _adopt_work(self, plan: Plan) -> list[str]:
-        """Keeps work of the same build, throws other work away; returns notes for the user."""
-        path = self.work / "plan.json"
-        notes: list[str] = []
-        try:
-            old = msgspec.json.decode(path.read_bytes(), type=Plan).fingerprint
-        except (OSError, msgspec.DecodeError):
-            old = None
-        if old is None and manifest_path(self.folder).exists():
-            notes.append(
-                "rebuilding: the data set here is damaged, or of other inputs, configuration or versions"
-            )
-        if old is not None and old != plan.fingerprint:
-            changed = [name for name in plan.fingerprint if old.get(name) != plan.fingerprint[name]]
-            notes.append(
-                f"starting afresh: {' and '.join(changed)} changed since the interrupted build"
-            )
-        if old != plan.fingerprint:
-            for stale in ("chunks", "shards"):
-                if (self.work / stale).exists():
-                    shutil.rmtree(self.work / stale)
-            write_atomic(path, msgspec.json.encode(plan))
-        return notes
-
-    def _map(self, plan: Plan, paths: list[Path], todo: list[Chunk], before: int) -> None:
-        """Step 2, for the chunks that are not done yet."""
-        tasks = [
-            chunk_files.ChunkTask(
-                chunk=chunk,
-                path=str(paths[chunk.source]),
-                name=plan.inputs[chunk.source].location,
-                output=str(self._chunk_path(chunk.number)),
-            )
-            for chunk in todo
-        ]
-        total = sum(chunk.end - chunk.start for chunk in plan.chunks)
-        narratives = before
-        with self._bar(total, "building", "B") as bar:
-            bar.update(total - sum(chunk.end - chunk.start for chunk in todo))
-            for task, made in self.executor(tasks, self.config, self.workers):
-                narratives += made
-                bar.set_postfix_str(f"{narratives} narratives", refresh=False)
-                bar.update(task.chunk.end - task.chunk.start)
-
-    def _check_unchanged(
-        self, plan: Plan, paths: list[Path], states: list[tuple[int, int]]
-    ) -> None:
-        """Makes sure that what was read is what was hashed."""
-        for path, scanned, state in zip(paths, plan.inputs, states, strict=True):
-            if _state(path, scanned.location) != state:
-                (self.work / "plan.json").unlink()  # what was read of it is of no use
-                raise BadDataError(f"{scanned.location}: changed while it was read; run again")
-
-    def _counts(self, plan: Plan, todo: list[Chunk]) -> Counter[str]:
-        """Counts over the chunks that are done already."""
-        missing = {chunk.number for chunk in todo}
-        counts: Counter[str] = Counter()
-        for chunk in plan.chunks:
-            if chunk.number not in missing:
-                counts.update(chunk_files.read_header(self._chunk_path(chunk.number)).counts)
-        return counts
-
-    def _collect(self, plan: Plan) -> tuple[Counter[str], list[RejectedRecord]]:
-        """Counts and rejected records of all chunks, the latter in the order of the inputs."""
-        counts: Counter[str] = Counter(lines=0, narratives=0, usable=0, phrases=0, alps=0)
-        rejected: list[RejectedRecord] = []
-        for chunk in plan.chunks:
-            header = chunk_files.read_header(self._chunk_path(chunk.number))
-            counts.update(header.counts)
-            rejected += header.rejected
-        for reason, number in Counter(entry.reason for entry in rejected).items():
-            counts[f"rejected.{reason}"] = number
-        return counts, rejected
-
-    def _merge(self, plan: Plan, counts: Counter[str]) -> list[ShardInfo]:
-        """Step 3. Adds to the counts what was found twice."""
-        schema = arrow_schema(self.config.groups)
-        shards: list[ShardInfo] = []
-        jobs: list[tuple[str, list[int], int, int]] = []
-        for split in sorted({entry.split for entry in plan.inputs}):
-            numbers = [c.number for c in plan.chunks if plan.inputs[c.source].split == split]
-            rows = sum(chunk_files.read_header(self._chunk_path(n)).counts["alps"] for n in numbers)
-            shard_count = max(1, -(-rows // self.config.shards.rows_per_shard))
-            jobs += [(split, numbers, index, shard_count) for index in range(shard_count)]
-        with self._bar(len(jobs), "writing", "shard") as bar:
-            for split, numbers, index, shard_count in jobs:
-                info, extra, narratives = self._merge_shard(
-                    split, numbers, index, shard_count, schema
-                )
-                counts["duplicate_alps"] += extra
-                counts["duplicate_narratives"] += narratives
-                shards.append(info)
-                bar.update()
-        counts["alps_written"] = sum(shard.rows for shard in shards)
-        return shards
-
-    def _merge_shard(
-        self, split: str, numbers: list[int], index: int, count: int, schema: pa.Schema
-    ) -> tuple[ShardInfo, int, int]:
-        """Writes one shard, or finds it written; returns it and the duplicates left out."""
-        relative = shard_path(split, index, count)
-        note = self.work / "shards" / f"{split}-{index:05d}.json"
-        staged, final = self.work / "shards" / relative, self.folder / relative
-        if note.exists():
-            info, extra, narratives = msgspec.json.decode(
-                note.read_bytes(), type=tuple[ShardInfo, int, int]
-            )
-            if any(p.is_file() and sha256_of(p) == info.sha256 for p in (staged, final)):
-                return info, extra, narratives
-        pieces = (chunk_files.read_rows(self._chunk_path(n), index, count) for n in numbers)
-        rows, extra, narratives = merge_rows(pieces, schema)
-        info = write_shard(rows, staged, relative, split, self.config.shards)
-        write_atomic(note, msgspec.json.encode((info, extra, narratives)))
-        return info, extra, narratives
-
-    def _publish(
-        self,
-        plan: Plan,
-        shards: list[ShardInfo],
-        counts: Counter[str],
-        rejected: list[RejectedRecord],
-    ) -> None:
-        """Step 4."""
-        meta = self.folder / META_FOLDER
-        self.checkpoint("before")
-        manifest_path(self.folder).unlink(missing_ok=True)  # from here on there is no data set
-        flush_folder(meta)
-        self.checkpoint("old manifest gone")
-        for shard in shards:
-            staged = self.work / "shards" / shard.path
-            if staged.exists():
-                move(staged, self.folder / shard.path)
-            self.checkpoint(f"moved {shard.path}")
-        kept = {shard.path for shard in shards}
-        for stale in self.folder.glob("split=*/part-*-of-*.parquet"):
-            if stale.relative_to(self.folder).as_posix() not in kept:
-                stale.unlink()
-        for empty in self.folder.glob("split=*"):
-            if empty.is_dir() and not any(empty.iterdir()):
-                empty.rmdir()
-        lines = b"".join(msgspec.json.encode(entry) + b"\n" for entry in rejected)
-        write_atomic(meta / QUARANTINE, lines)
-        self.checkpoint("quarantine written")
-        manifest = Manifest(
-            schema_version=SCHEMA_VERSION,
-            groups=list(self.config.groups),
-            fingerprint=joint_fingerprint(plan.fingerprint),
-            config=deciding_config(self.config),
-            versions=versions(self.config.phrases.spacy_model),
-            inputs=plan.inputs,
-            shards=shards,
-            quarantine=QuarantineInfo(
-                path=f"{META_FOLDER}/{QUARANTINE}",
-                records=len(rejected),
-                sha256=sha256_of(meta / QUARANTINE),
-            ),
-            counts=dict(sorted(counts.items())),
-        )
-        write_manifest(self.folder, manifest)
-        self.checkpoint("manifest written")
-        shutil.rmtree(self.work, ignore_errors=True)
-
-    def _chunk_path(self, number: int) -> Path:
-        return self.work / "chunks" / f"{number:06d}.arrow"
-
-    def _bar(self, total: int | None, what: str, unit: str) -> tqdm:
-        return tqdm(
-            total=total,
-            desc=f"{what:>9}",
-            unit=unit,
-            unit_scale=unit == "B",
-            disable=not self.progress,
-            dynamic_ncols=True,
-        )
+    return notes + _nesting_notes(site.name)
 
 
-def _state(path: Path, location: str) -> tuple[int, int]:
-    """Size and time of an input, to notice that it is written to.
+def map_chunks(
+    place: Workplace,
+    plan: Plan,
+    todo: list[Chunk],
+    config: BuildConfig,
+    workers: int,
+    progress: bool,
+    executor: Executor,
+    share: list[Chunk] | None = None,
+) -> int:
+    """Step 2, for chunks that are not done yet.
 
-    Raises:
-        BadDataError: If it is gone.
+    Args:
+        place: Where rows go.
+        plan: What there is.
+        todo: What is to be done.
+        config: All choices.
+        workers: How many may work at once.
+        progress: Whether to show progress.
+        executor: What runs it.
+        share: What counts as all of it, for the progress bar; default all chunks.
+
+    Returns:
+        Narratives of that share that were done before.
     """
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise BadDataError(f"{location}: cannot be read any more ({error.strerror})") from error
-    return stat.st_size, stat.st_mtime_ns
+    share = plan.chunks if share is None else share
+    left = {chunk.number for chunk in todo}
+    before = count_narratives(place, [c.number for c in share if c.number not in left])
+    tasks = [
+        ChunkTask(
+            chunk=chunk,
+            path=str(place.input(plan, chunk.source)),
+            name=plan.inputs[chunk.source].location,
+            output=str(place.chunk(chunk.number)),
+        )
+        for chunk in todo
+    ]
+    total = sum(chunk.end - chunk.start for chunk in share)
+    done = total - sum(chunk.end - chunk.start for chunk in todo)
+    narratives = before
+    with progress_bar(total, "building", "B", shown=progress, done=done) as bar:
+        for task, made in executor(tasks, config, workers):
+            narratives += made
+            bar.set_postfix_str(f"{narratives} narratives", refresh=False)
+            bar.update(task.chunk.end - task.chunk.start)
+    return before
 
 
-def _nesting_notes(folder: Path) -> list[str]:
-    """Says so if the folder lies inside another data set: readers of that one would find these shards too."""
-    outer = next((p for p in folder.resolve().parents if manifest_path(p).is_file()), None)
+def _nesting_notes(name: str) -> list[str]:
+    """Says so if a folder lies inside another data set: readers of that one would find these shards too."""
+    if is_url(name):
+        return []
+    outer = next((p for p in Path(name).resolve().parents if manifest_path(p).is_file()), None)
     if outer is None:
         return []
-    return [
-        f"{folder} lies inside the data set {outer}: `pd.read_parquet` of that folder reads both"
-    ]
+    return [f"{name} lies inside the data set {outer}: `pd.read_parquet` of that folder reads both"]

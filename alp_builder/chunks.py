@@ -8,6 +8,7 @@ there or not.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 import numpy as np
@@ -19,7 +20,7 @@ from alp_builder.errors import BadDataError
 from alp_builder.extraction import AlpExtractor
 from alp_builder.files import atomic_file
 from alp_builder.inputs import Chunk
-from alp_builder.narratives import read_narratives
+from alp_builder.narratives import read_stream
 from alp_builder.records import RejectedRecord
 from alp_builder.shards import IMAGE_HASH, SOURCE, hash_range, image_hashes
 
@@ -69,13 +70,33 @@ def build_chunk(task: ChunkTask, extractor: AlpExtractor, config: BuildConfig) -
     Raises:
         BadDataError: If the input can no longer be read.
     """
-    chunk = task.chunk
     try:
-        read = read_narratives(
-            Path(task.path), chunk.start, chunk.end, chunk.first_line, config.input, task.name
-        )
+        with Path(task.path).open("rb") as stream:
+            stream.seek(task.chunk.start)
+            rows, narratives = chunk_rows(stream, task, extractor, config)
     except OSError as error:
         raise BadDataError(f"{task.name}: cannot be read any more ({error.strerror})") from error
+    with atomic_file(Path(task.output)) as out:
+        write_rows(rows, out)
+    return narratives
+
+
+def chunk_rows(
+    stream: BinaryIO, task: ChunkTask, extractor: AlpExtractor, config: BuildConfig
+) -> tuple[pa.Table, int]:
+    """The rows of a chunk, sorted by image hash, with its header.
+
+    Args:
+        stream: Stands at the chunk's first byte.
+        task: What is read.
+        extractor: The method, loaded.
+        config: All choices.
+
+    Returns:
+        The rows, and the number of narratives read.
+    """
+    chunk = task.chunk
+    read = read_stream(stream, chunk.start, chunk.end, chunk.first_line, config.input, task.name)
     found = extractor.extract(read.batch)
     rows, counts = found.rows, found.counts
     counts.update(read.counts)
@@ -86,12 +107,14 @@ def build_chunk(task: ChunkTask, extractor: AlpExtractor, config: BuildConfig) -
     source = (chunk.number << _NARRATIVE_BITS) + found.narrative
     rows = rows.append_column(IMAGE_HASH, pa.array(hashes)).append_column(SOURCE, pa.array(source))
     header = ChunkHeader(counts=dict(counts), rejected=read.rejected)
-    rows = rows.take(pa.array(order)).replace_schema_metadata(
-        {_HEADER: msgspec.json.encode(header)}
-    )
-    with atomic_file(Path(task.output)) as stream, pa.ipc.new_file(stream, rows.schema) as writer:
+    metadata = {_HEADER: msgspec.json.encode(header)}
+    return rows.take(pa.array(order)).replace_schema_metadata(metadata), narratives
+
+
+def write_rows(rows: pa.Table, stream: BinaryIO) -> None:
+    """Writes the rows of a chunk as an Arrow IPC file."""
+    with pa.ipc.new_file(stream, rows.schema) as writer:
         writer.write_table(rows)
-    return narratives
 
 
 def read_header(path: Path) -> ChunkHeader:
@@ -138,3 +161,19 @@ def read_rows(path: Path, index: int, count: int) -> pa.Table:
         raise BadDataError(
             f"{path}: broken work file ({error}); delete it and run again"
         ) from error
+
+
+def join(paths: list[Path], target: Path) -> None:
+    """Writes the rows of some chunks, sorted by image hash, as one file of the same kind without header.
+
+    Args:
+        paths: Files of chunks.
+        target: Where the file appears, whole.
+
+    Raises:
+        BadDataError: If one is broken.
+    """
+    rows = pa.concat_tables([read_rows(path, 0, 1) for path in paths])
+    order = np.argsort(numpy_of(rows[IMAGE_HASH]), kind="stable")
+    with atomic_file(target) as out:
+        write_rows(rows.take(arrow_ints(order)).combine_chunks(), out)

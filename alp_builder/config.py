@@ -153,12 +153,15 @@ class ShardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         chunk_bytes: Bytes of input to a unit of work; what is lost when a build is interrupted.
         rows_per_shard: About how many ALPs a shard holds; a shard is sorted in memory, some 1.5 kB an ALP.
             Images are never split between shards.
+        run_bytes: Rows of many chunks are joined to files of about this size before shards are written.
+            Does not change the result; each takes about three times as much memory while it is made.
         row_group_rows: ALPs to a row group, the unit of a random read.
         compression_level: Level of zstd.
     """
 
     chunk_bytes: Count = 4 * 2**20
     rows_per_shard: Count = 65_536
+    run_bytes: Count = 64 * 2**20
     row_group_rows: Count = 65_536
     compression_level: Annotated[int, Meta(ge=1, le=22)] = 3
 

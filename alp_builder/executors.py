@@ -23,7 +23,8 @@ from alp_builder.config import BuildConfig
 from alp_builder.errors import AlpError, BadDataError
 from alp_builder.extraction import AlpExtractor
 
-_AHEAD = 2  # tasks queued for each worker; more would only pile up
+AHEAD = 2
+"""Tasks queued for each worker; more would only pile up."""
 
 
 class Executor(Protocol):
@@ -70,7 +71,7 @@ def run_local(
         queue = iter(tasks)
         try:
             while True:
-                for task in islice(queue, workers * _AHEAD - len(waiting)):
+                for task in islice(queue, workers * AHEAD - len(waiting)):
                     with _interrupts_held():
                         future = pool.submit(_work, task)
                     waiting[future] = task

@@ -38,6 +38,11 @@ from alp_builder.sources import BASE_URL, OfficialSplit
 
 _T = TypeVar("_T")
 
+_OFFLINE_HINT = (
+    "place the file at {path} by hand, or build from files of your own: "
+    'make alps NARRATIVES="FILE ..."'
+)
+
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one file.
@@ -103,6 +108,8 @@ def fetch_file(
     config: FetchConfig | None = None,
     refresh: bool = False,
     progress: bool = True,
+    name: str | None = None,
+    offline_hint: str = _OFFLINE_HINT,
 ) -> Fetched:
     """Download one file, unless it is there; safe against breaks, kills and a second caller.
 
@@ -112,6 +119,8 @@ def fetch_file(
         config: Timeouts, retries and bounds.
         refresh: Whether to ask the server if a file at hand has changed.
         progress: Whether to show progress on a terminal.
+        name: What to call the file in progress and warnings; default that of the target.
+        offline_hint: What to do without a connection, for the message; `{path}` is the target.
 
     Raises:
         UsageError: If the URL or the folder cannot be used, or the disk lacks the space.
@@ -126,6 +135,7 @@ def fetch_file(
         target.parent.mkdir(parents=True, exist_ok=True)
         with file.locked(), requests.Session() as session:
             download = _Download(session, url, file, config or FetchConfig())
+            download.name, download.offline_hint = name or target.name, offline_hint
             if file.is_complete() and not (refresh and download.is_outdated()):
                 return Fetched(path=target, size=target.stat().st_size)
             return download.run(progress=progress)
@@ -144,6 +154,8 @@ class _Download:
         self.resumed_at = 0
         self.furthest = 0
         self.connected = False
+        self.name = file.path.name
+        self.offline_hint = _OFFLINE_HINT
         self.bar = tqdm(disable=True)
 
     def is_outdated(self) -> bool:
@@ -161,7 +173,7 @@ class _Download:
         self.resumed_at, _ = self.file.taken_up(self.url)
         self.furthest = self.resumed_at
         with tqdm(
-            desc=self.file.path.name,
+            desc=self.name,
             unit="B",
             unit_scale=True,
             unit_divisor=1024,
@@ -192,7 +204,7 @@ class _Download:
                 pause = max(self.config.backoff * 2 ** (failures - 1), error.wait)
                 pause = min(pause, self.config.max_backoff)
                 if self.connected:  # whoever is offline reads one line, not two
-                    text = f"{self.file.path.name}: {error}; trying again in {pause:.1f} s"
+                    text = f"{self.name}: {error}; trying again in {pause:.1f} s"
                     tqdm.write(text, file=sys.stderr)
                 time.sleep(pause)
 
@@ -246,18 +258,15 @@ class _Download:
         need = (answer.total or 0) - answer.start
         if need > free:
             raise UsageError(
-                f"{folder}: {need:,} bytes needed for {self.file.path.name}, {free:,} free; "
-                "name a folder with more room: --cache DIR"
+                f"{folder}: {need:,} bytes needed for {self.name}, {free:,} free; "
+                "name a folder with more room (alps fetch: --cache DIR)"
             )
 
     def _final(self, error: BrokenError, failures: int) -> FetchError:
         """The error that ends the download, in one line that says what to do."""
         if not self.connected:
-            return OfflineError(
-                f"no connection to {urlsplit(self.url).hostname} ({error}): place the file at "
-                f"{self.file.path} by hand, or build from files of your own: "
-                'make alps NARRATIVES="FILE ..."'
-            )
+            hint = self.offline_hint.replace("{path}", str(self.file.path))
+            return OfflineError(f"no connection to {urlsplit(self.url).hostname} ({error}): {hint}")
         return FetchError(
             f"{self.url}: {error}, {failures} times without progress; "
             f"{self.file.part_size():,} bytes are kept, the same command goes on from there"

@@ -7,9 +7,11 @@ after a power cut.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +34,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         The open file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    name = f"{TEMPORARY_PREFIX}{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}"
+    # Not the process's number: on a shared folder another machine may have the same.
+    name = f"{TEMPORARY_PREFIX}{path.name}.{secrets.token_hex(6)}{TEMPORARY_SUFFIX}"
     temporary = path.with_name(name)
     try:
         with temporary.open("wb") as stream:
@@ -74,20 +77,30 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def exclusive(path: Path, doing: str) -> Iterator[None]:
+def exclusive(
+    path: Path, doing: str, *, shared: bool = False, wait: bool = False
+) -> Iterator[None]:
     """Holds a lock file for as long as the block runs; the system lets go of it if the process dies.
 
     Args:
         path: The lock file; it stays, only its lock counts.
         doing: What the lock is for, for the message.
+        shared: Whether others may hold it at the same time, if they ask for no more than that too.
+        wait: Whether to wait for others to let go of it.
 
     Raises:
-        UsageError: If another process holds it.
+        UsageError: If another process holds it, or the file system has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as stream:
+        kind = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(stream, kind)
         except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise UsageError(
+                    f"{path}: this file system has no locks ({error.strerror}), without which two processes"
+                    " may harm each other's work; use another folder, or mount it with locks"
+                ) from error
             raise UsageError(f"{doing} is under way in another process; wait for it") from error
         yield

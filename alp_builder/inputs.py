@@ -1,8 +1,7 @@
-"""What the user named as input, as plain local files cut into chunks.
+"""What the user named as input, as files cut into chunks.
 
-An input is a file, a folder, a glob or a URL that fsspec can open. A plain local file is read where it is.
-What is compressed or remote is copied once, unpacked, into the build's work folder, so that every chunk can
-be read from its byte offset by whichever worker takes it.
+An input is a file, a folder, a glob or a URL, of the web or of object storage, where folders and globs stand
+for their files too. `alp_builder.copies` makes it a plain local file.
 
 A **chunk** is a stretch of whole lines. The cut depends on the file and `shards.chunk_bytes` alone, never on
 the number of workers, and is found in the same pass that computes the file's SHA-256.
@@ -11,21 +10,15 @@ the number of workers, and is found in the same pass that computes the file's SH
 from __future__ import annotations
 
 import glob
-import gzip
 import hashlib
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-import fsspec
 import msgspec
-import pyarrow as pa
 
 from alp_builder.errors import BadDataError, UsageError
-from alp_builder.files import atomic_file
+from alp_builder.remote import file_system, is_http, is_url, reason, remote_errors
 
 PLAIN_SUFFIXES = (".jsonl", ".ndjson")
 """Endings of the files of a folder that are taken; `.json` is left out, as data sets keep annotations in it."""
@@ -37,7 +30,8 @@ PACKED_SUFFIXES = (".gz", ".zst")
 SPLITS = ("train", "val", "test")
 
 _BLOCK = 2**20
-_LOCAL_SCHEMES = ("file://", "local://")
+LOCAL_SCHEMES = ("file://", "local://")
+"""URLs that mean a path of this machine."""
 
 
 class NarrativeSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,13 +82,8 @@ class ScannedInput(msgspec.Struct, frozen=True, kw_only=True):
     lines: int
 
 
-def is_url(location: str) -> bool:
-    """Whether a location names its file system, such as `https://` or `s3://`."""
-    return "://" in location
-
-
 def find_sources(inputs: list[str], split: str) -> list[NarrativeSource]:
-    """Expands files, folders and globs; URLs stay as they are.
+    """Expands files, folders and globs, also of object storage; URLs of the web stay as they are.
 
     Args:
         inputs: What the user named.
@@ -104,7 +93,8 @@ def find_sources(inputs: list[str], split: str) -> list[NarrativeSource]:
         The sources in the order given, the files of a folder or glob by name, each once.
 
     Raises:
-        UsageError: If one of them matches no file of narratives, or its name is not UTF-8.
+        UsageError: If one of them matches no file of narratives, its name is not UTF-8, or its storage
+            cannot be asked.
     """
     if not inputs:
         raise UsageError("no input: name files, folders, globs or URLs of narratives")
@@ -121,10 +111,10 @@ def find_sources(inputs: list[str], split: str) -> list[NarrativeSource]:
 
 def _expand(item: str) -> list[str]:
     """The files one input stands for."""
-    for scheme in _LOCAL_SCHEMES:
+    for scheme in LOCAL_SCHEMES:
         item = item.removeprefix(scheme)
     if is_url(item):
-        return [item]
+        return _expand_url(item)
     path = Path(item)
     if path.is_file():
         return [item]
@@ -141,111 +131,50 @@ def _expand(item: str) -> list[str]:
     return matches
 
 
+def _expand_url(url: str) -> list[str]:
+    """The objects a URL stands for: itself, those below a prefix, or those a glob matches."""
+    path = urlsplit(url).path
+    if is_http(url) or (path.endswith((*PLAIN_SUFFIXES, *PACKED_SUFFIXES)) and "*" not in url):
+        return [url]
+    try:
+        files, root = file_system(url)
+        if "*" in url:
+            found = [name for name in files.glob(root) if files.isfile(name)]
+        elif files.isdir(root):
+            found = [
+                name
+                for name in files.find(root)
+                if _is_named_so(PurePosixPath(name).relative_to(root.rstrip("/")))
+            ]
+        else:
+            return [url]
+        locations = [str(files.unstrip_protocol(name)) for name in sorted(found)]
+    except remote_errors() as error:
+        raise UsageError(f"{url}: cannot be listed ({reason(error, url)})") from error
+    if not locations:
+        raise UsageError(f"{url}: no file of narratives there ({', '.join(PLAIN_SUFFIXES)})")
+    return locations
+
+
 def _holds_narratives(file: Path, folder: Path) -> bool:
-    """Whether a file below a folder is one of narratives, by its name.
+    """Whether a file below a folder is one of narratives, by its name."""
+    return file.is_file() and _is_named_so(PurePosixPath(file.relative_to(folder).as_posix()))
+
+
+def _is_named_so(path: PurePosixPath) -> bool:
+    """Whether a path within a folder is named as files of narratives are.
 
     Names that start with a dot are hidden; folders that start with an underscore hold what programs keep
-    for themselves, such as the manifest and the quarantine file of a data set built into `folder`.
+    for themselves, such as the manifest and the quarantine file of a data set built into the folder.
     """
-    name = file.name
+    name = path.name
     for suffix in PACKED_SUFFIXES:
         name = name.removesuffix(suffix)
-    parts = file.relative_to(folder).parts
-    hidden = any(part.startswith(".") for part in parts)
-    private = any(part.startswith("_") for part in parts[:-1])
-    fitting = name.endswith(PLAIN_SUFFIXES) and not name.endswith(TRUTH_SUFFIX)
-    return file.is_file() and not hidden and not private and fitting
-
-
-def localise(source: NarrativeSource, folder: Path, max_inflation: int) -> Path:
-    """Makes a source a plain local file.
-
-    Args:
-        source: The source.
-        folder: Where an unpacked copy goes if one is needed. A copy that an earlier call made of the same
-            source is used again, unless the source has changed since.
-        max_inflation: Most unpacked bytes, in multiples of the packed ones.
-
-    Returns:
-        The source itself if it is plain and local, else the copy.
-
-    Raises:
-        BadDataError: If it cannot be read, is broken, or unpacks to absurdly much.
-    """
-    location = source.location
-    packing = _packing(location)
-    if not is_url(location) and not packing:
-        return Path(location)
-    try:
-        copy = folder / f"{_state(location)}.jsonl"
-        if copy.exists():
-            return copy
-        with _open_raw(location) as (raw, size), atomic_file(copy) as target:
-            limit = max(size, _BLOCK) * max_inflation if packing else None
-            written = 0
-            while block := raw.read(_BLOCK):
-                written += len(block)
-                if limit is not None and written > limit:
-                    raise BadDataError(
-                        f"{location}: unpacks to over {max_inflation} times its size;"
-                        " if it is no bomb, raise input.max_inflation"
-                    )
-                target.write(block)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise BadDataError(f"{location}: broken or truncated archive ({error})") from error
-    except (OSError, ValueError, ImportError, _client_error()) as error:
-        what = " ".join(str(error).split()) or type(error).__name__
-        raise BadDataError(f"{location}: cannot be read ({what})") from error
-    return copy
-
-
-def _client_error() -> type[Exception]:
-    """What fsspec's URLs raise besides; asked for only when something was raised."""
-    import aiohttp  # slow to import, and every verb and worker imports this module
-
-    return aiohttp.ClientError
-
-
-def _packing(location: str) -> str:
-    """The suffix that says how a location is packed, or nothing; a URL's query does not count."""
-    path = urlsplit(location).path if is_url(location) else location
-    return next((suffix for suffix in PACKED_SUFFIXES if path.endswith(suffix)), "")
-
-
-def _state(location: str) -> str:
-    """A name for what lies at a location now: it changes with its size, time or tag."""
-    if is_url(location):
-        files, path = fsspec.core.url_to_fs(location)
-        told = files.info(path)
-        known = {key: str(told[key]) for key in sorted(told)}
-    else:
-        stat = Path(location).stat()
-        known = {"size": str(stat.st_size), "mtime": str(stat.st_mtime_ns)}
-    return hashlib.sha256(msgspec.json.encode((location, known))).hexdigest()[:32]
-
-
-def _open_packed(location: str) -> AbstractContextManager[Any]:
-    """Opens a location for reading bytes as they are; fsspec would take `::` in a path for a chain."""
-    return fsspec.open(location, "rb") if is_url(location) else Path(location).open("rb")
-
-
-@contextmanager
-def _open_raw(location: str) -> Iterator[tuple[BinaryIO, int]]:
-    """Opens a location for reading unpacked bytes; yields the stream and the packed size."""
-    with _open_packed(location) as packed:
-        raw = cast("BinaryIO", packed)
-        size = int(getattr(packed, "size", None) or 0)
-        if not is_url(location):
-            size = Path(location).stat().st_size
-        packing = _packing(location)
-        if packing == ".gz":
-            yield cast("BinaryIO", gzip.GzipFile(fileobj=raw)), size
-        elif packing == ".zst":
-            # Arrow's reader, because it tells a truncated stream from a finished one.
-            with pa.CompressedInputStream(pa.PythonFile(raw, "r"), "zstd") as stream:
-                yield cast("BinaryIO", stream), size
-        else:
-            yield raw, size
+    hidden = any(part.startswith(".") for part in path.parts)
+    private = any(part.startswith("_") for part in path.parts[:-1])
+    return (
+        name.endswith(PLAIN_SUFFIXES) and not name.endswith(TRUTH_SUFFIX) and not hidden | private
+    )
 
 
 def scan(

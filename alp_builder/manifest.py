@@ -83,8 +83,27 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         if path.stat().st_size > MAX_MANIFEST_BYTES:
             raise BadDataError(f"{path}: larger than any manifest; build the data set again")
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadDataError(
+            f"{path}: damaged manifest ({error}); build the data set again"
+        ) from error
+    return decode_manifest(data, str(path))
+
+
+def decode_manifest(data: bytes, path: str) -> Manifest:
+    """Reads the bytes of a manifest.
+
+    Args:
+        data: The bytes.
+        path: Where they come from, for messages.
+
+    Raises:
+        BadDataError: If they are no manifest, or name files elsewhere.
+    """
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadDataError(
             f"{path}: damaged manifest ({error}); build the data set again"
         ) from error
@@ -97,8 +116,12 @@ def read_manifest(folder: Path) -> Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Publishes the manifest, and with it the data set."""
-    data = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
-    write_atomic(manifest_path(folder), data + b"\n")
+    write_atomic(manifest_path(folder), encode_manifest(manifest))
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """The manifest as the bytes of its file."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
 
 
 def versions(spacy_model: str) -> dict[str, str]:
@@ -139,6 +162,7 @@ def deciding_config(config: BuildConfig) -> dict[str, Any]:
     """
     tree = config_dict(config)
     del tree["phrases"]["spacy_batch_size"]
+    del tree["shards"]["run_bytes"]
     if config.calibration is None:
         del tree["calibration"]
     else:

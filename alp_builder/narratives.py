@@ -17,6 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -166,22 +167,37 @@ def read_narratives(
     Returns:
         The usable narratives and what was set aside. Nothing is raised for bad records.
     """
-    file = name or str(path)
+    with path.open("rb") as stream:
+        stream.seek(start)
+        return read_stream(stream, start, end, first_line, config, name or str(path))
+
+
+def read_stream(
+    stream: BinaryIO, start: int, end: int, first_line: int, config: InputConfig, file: str
+) -> ReadResult:
+    """Reads narratives from where a stream of bytes stands, see `read_narratives`.
+
+    Args:
+        stream: It stands at the byte that has offset `start` in the input.
+        start: Byte offset of the first line.
+        end: Byte offset at which to stop.
+        first_line: Number of the first line.
+        config: Limits on records.
+        file: Name of the input in the quarantine file.
+    """
     rejected: list[RejectedRecord] = []
     lines: list[Line] = []  # the line of each record; a video narrative gives several records
     records: list[NarrativeRecord] = []
     counts: Counter[str] = Counter()
-    with path.open("rb") as stream:
-        stream.seek(start)
-        for line in read_lines(stream, end, first_line, config.max_record_bytes):
-            counts["lines"] += 1
-            try:
-                parsed = parse_line(line, config)
-            except RecordError as error:
-                rejected.append(line.rejected(file, error))
-            else:
-                records.extend(parsed)
-                lines.extend([line] * len(parsed))
+    for line in read_lines(stream, start, end, first_line, config.max_record_bytes):
+        counts["lines"] += 1
+        try:
+            parsed = parse_line(line, config)
+        except RecordError as error:
+            rejected.append(line.rejected(file, error))
+        else:
+            records.extend(parsed)
+            lines.extend([line] * len(parsed))
     batch = NarrativeBatch.from_records(records)
     problems = _problems(batch, config)
     bad_lines = {lines[index].number: (lines[index], error) for index, error in problems.items()}

@@ -110,18 +110,21 @@ class Line:
         )
 
 
-def read_lines(stream: BinaryIO, end: int, first_line: int, max_bytes: int) -> Iterator[Line]:
-    """Yields the lines with text from the stream's position up to the byte offset `end`.
+def read_lines(
+    stream: BinaryIO, start: int, end: int, first_line: int, max_bytes: int
+) -> Iterator[Line]:
+    """Yields the lines with text of the bytes from offset `start` up to `end`.
 
     Lines longer than `max_bytes` are never held whole.
 
     Args:
-        stream: A file open for reading bytes, at the start of a line.
+        stream: Bytes to read from where it stands: at `start`, the start of a line.
+        start: Offset of that line in the input.
         end: Offset at which to stop, at the start of a line or past the end of the file.
         first_line: Number of the first line.
         max_bytes: Longest line that is kept.
     """
-    number, offset = first_line, stream.tell()
+    number, offset = first_line, start
     while offset < end:
         data = stream.readline(max_bytes + 1)
         if not data:

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -134,12 +134,13 @@ def read_batches(images: Path, annotations: Path, cache: Path, config: StepConfi
     return [items[i :: config.batches] for i in range(config.batches)]
 
 
-def our_model(kind: str, mask_head: str | None) -> nn.Module:
-    """A full-scale model with COCO's 80 names as columns.
+def our_model(kind: str, mask_head: str | None, names: list[str] | None = None) -> nn.Module:
+    """A full-scale model.
 
     Args:
         kind: `fcosmo` or `maskrcnn_ov`.
         mask_head: `hourglass` (as configured), `plain`, or None for a detector of boxes.
+        names: Its columns; default COCO's 80 names.
     """
     cfg = load_config(CONFIGS / f"{kind}_r50_coco_openimages.py", ["text.cache_dir=null"])
     owner = cfg.model if kind == "fcosmo" else cfg.model.roi_heads
@@ -147,7 +148,7 @@ def our_model(kind: str, mask_head: str | None) -> nn.Module:
         owner.mask_branch = None
     elif mask_head == "plain":
         owner.mask_branch.head = LazyCall(FCNMaskHead)(in_channels=256)
-    return build_model(cfg, build_embedder(cfg), list(class_facts().coco), device="cpu")
+    return build_model(cfg, build_embedder(cfg), names or list(class_facts().coco), device="cpu")
 
 
 def stock_model(kind: str) -> nn.Module:
@@ -203,15 +204,12 @@ def bench_steps(
 ) -> dict[str, dict[str, float]]:
     """`compare` for all pairs of the module's text, by name."""
     batches = read_batches(images, annotations, cache, config)
-    threads = torch.get_num_threads()
-    if config.device == "cpu":
-        torch.set_num_threads(1)
     pairs: dict[str, tuple[str, str | None]] = {
         "fcos": ("fcosmo", None),
         "maskrcnn": ("maskrcnn_ov", "plain"),
         "maskrcnn_hourglass": ("maskrcnn_ov", "hourglass"),
     }
-    try:
+    with _one_thread(config):
         return {
             name: compare(
                 lambda kind=kind, head=head: our_model(kind, head),  # type: ignore[misc]
@@ -221,6 +219,44 @@ def bench_steps(
             )
             for name, (kind, head) in pairs.items()
         }
+
+
+def bench_classes(
+    images: Path, annotations: Path, cache: Path, config: StepConfig, counts: Sequence[int]
+) -> dict[str, float]:
+    """How many times as long a step of FCOS-MO without masks takes with so many classes as with the first number.
+
+    Args:
+        images: Folder of images.
+        annotations: COCO-format file.
+        cache: Folder for the arrays.
+        config: How steps are timed.
+        counts: Numbers of classes, no smaller than the classes of the annotations.
+    """
+    batches = read_batches(images, annotations, cache, config)
+    few = [f"thing {number}" for number in range(counts[0])]
+    found = {str(counts[0]): 1.0}
+    with _one_thread(config):
+        for count in counts[1:]:
+            many = [f"thing {number}" for number in range(count)]
+            seconds = compare(
+                lambda many=many: our_model("fcosmo", None, many),  # type: ignore[misc]
+                lambda: our_model("fcosmo", None, few),
+                batches,
+                config,
+            )
+            found[str(count)] = seconds["ratio"]
+    return found
+
+
+@contextmanager
+def _one_thread(config: StepConfig) -> Iterator[None]:
+    """One thread of torch while the block runs on a CPU."""
+    threads = torch.get_num_threads()
+    if config.device == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
     finally:
         torch.set_num_threads(threads)
 

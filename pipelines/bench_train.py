@@ -7,14 +7,15 @@
 | `fcos_step_vs_detectron2` | seconds of a step: FCOS-MO without mask head over detectron2's FCOS |
 | `maskrcnn_step_vs_detectron2` | the same of Mask R-CNN* and Mask R-CNN, both with plain mask heads |
 | `maskrcnn_hourglass_step_vs_detectron2` | the same, Mask R-CNN* with its hourglass |
+| `step_by_classes` | FCOS-MO without mask head with 320 and 1,280 classes over the same with 80 |
 | `loader_vs_detectron2` | images/s of our loader over detectron2's |
 | `alp_rss_mb` | MB a process pays for opening 1 and 10 million ALPs, besides the mapped files |
 | `eval_vs_pycocotools` | seconds of pycocotools over ours |
 
-The first three are better when lower; `pipelines.bench_steps` says how steps are timed, and
+The steps are better when lower; `pipelines.bench_steps` says how steps are timed, and
 `pipelines.bench_loader` the rest. With `--device cuda` steps are timed at 800 px with 16 images, and speed
 and memory of the full FCOS-MO are added; without a GPU a line says that this was skipped. Without
-images of your own, scenes of the simulated world are drawn.
+images of your own, scenes of the simulated world are drawn. `--quick` takes fewer rounds and smaller sizes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +38,16 @@ from pipelines.bench_loader import (
     shown,
     simulated_images,
 )
-from pipelines.bench_steps import StepConfig, bench_full, bench_steps
+from pipelines.bench_steps import StepConfig, bench_classes, bench_full, bench_steps
 from trainer.evaluation.predictions import write_json
+
+CLASSES = (80, 320, 1280)
+"""Numbers of classes that steps are timed with: COCO's, about Open Images', about LVIS'."""
 
 
 def step_figures(
-    images: Path, annotations: Path, cache: Path, device: str
-) -> tuple[dict[str, float], dict[str, float]]:
+    images: Path, annotations: Path, cache: Path, device: str, *, quick: bool = False
+) -> tuple[dict[str, Any], dict[str, float]]:
     """Ratios of the steps by the names of the module's text, and figures of a GPU where there is one.
 
     Args:
@@ -50,15 +55,21 @@ def step_figures(
         annotations: COCO-format file.
         cache: Folder for the arrays.
         device: `cpu`, or `cuda`, which falls back to the CPU.
+        quick: Whether fewer rounds do.
     """
     on_gpu = device == "cuda" and torch.cuda.is_available()
     config = StepConfig.on_gpu() if on_gpu else StepConfig()
+    if quick:
+        config = replace(config, rounds=2)
     where = torch.cuda.get_device_name() if on_gpu else "the CPU, one thread"
     _say(f"steps on {where}: {config.batch} images of {config.short_side} px")
-    ratios = {}
+    ratios: dict[str, Any] = {}
     for name, seconds in bench_steps(images, annotations, cache, config).items():
         _say(f"seconds of a step, {name}: {shown(seconds)}")
         ratios[f"{name}_step_vs_detectron2"] = seconds["ratio"]
+    counts = CLASSES[:: len(CLASSES) - 1] if quick else CLASSES
+    ratios["step_by_classes"] = bench_classes(images, annotations, cache, config, counts)
+    _say(f"step by number of classes: {shown(ratios['step_by_classes'])}")
     if not on_gpu:
         _say("skipped: full FCOS-MO R-50 HG-52 at 800 px, batch 16: torch sees no GPU")
         return ratios, {}
@@ -74,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--annotations", type=Path, help="COCO-format file of them")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="of the steps")
     parser.add_argument("--alps", type=int, nargs="*", default=[1_000_000, 10_000_000])
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and images")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     given = parser.parse_args(arguments)
     figures: dict[str, Any] = {}
@@ -83,15 +95,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory() as place:
             if given.images is None:
                 _say("no --images and --annotations: scenes of the simulated world")
-                given.images, given.annotations = simulated_images(Path(place) / "world")
+                scenes = {"scenes": 24} if given.quick else {}
+                given.images, given.annotations = simulated_images(Path(place) / "world", **scenes)
             cache = Path(place) / "cache"
-            ratios, full = step_figures(given.images, given.annotations, cache, given.device)
-            speed = bench_loaders(given.images, given.annotations)
+            ratios, full = step_figures(
+                given.images, given.annotations, cache, given.device, quick=given.quick
+            )
+            few = {"steps": 4, "rounds": 2} if given.quick else {}
+            speed = bench_loaders(given.images, given.annotations, **few)
         _say(f"images/s of the loader: {shown(speed)}")
         memory = bench_memory(given.alps)
         for alps, found in memory.items():
             _say(f"{alps:,} ALPs: {shown(found)}")
-        scoring = bench_evaluation()
+        scoring = bench_evaluation(**({"images": 150} if given.quick else {}))
         _say(f"seconds of evaluation: {shown(scoring)}")
         figures |= ratios
         figures["loader_vs_detectron2"] = speed["ratio"]

@@ -22,7 +22,8 @@ from tqdm import tqdm
 from alp_builder.alignment import align_utterances
 from alp_builder.arrays import Bools, Floats, Ints
 from alp_builder.config import BuildConfig, TraceConfig
-from alp_builder.inputs import find_sources, localise, scan
+from alp_builder.copies import localise
+from alp_builder.inputs import find_sources, scan
 from alp_builder.narratives import GRID, MICROSECONDS, NarrativeBatch, read_narratives
 from alp_builder.page.config import PageConfig
 from alp_builder.page.document import PageTrace

@@ -17,6 +17,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from alp_builder import chunks, merging
 from alp_builder.inputs import NarrativeSource
 from alp_builder.manifest import read_manifest
 from alp_builder.reader import open_alps, read_alps
@@ -116,6 +117,20 @@ class TestSameRows:
         out = tmp_path / "out"
         build_here(tmp_path / "x.jsonl", out, f"shards.chunk_bytes={chunk_bytes}")
         assert shard_hashes(out) == shard_hashes(reference)
+
+    @pytest.mark.parametrize("run_bytes", [1, 1_000_000])
+    def test_however_chunks_are_joined(
+        self, run_bytes: int, built: Path, inputs_of_two_splits: dict[str, Path], tmp_path: Path,
+        build_here: Builder, monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        joined: list[int] = []
+        real = chunks.join
+        monkeypatch.setattr(merging, "JOINED_FROM", 1)
+        monkeypatch.setattr(chunks, "join", lambda a, b: joined.append(len(a)) or real(a, b))
+        option = f"shards.run_bytes={run_bytes}"
+        build_here(inputs_of_two_splits, tmp_path / "o", *SMALL_SHARDS, "with_traces=true", option)
+        assert tree_bytes(tmp_path / "o") == tree_bytes(built)
+        assert (max(joined, default=1) > 1) == (run_bytes > 1)
 
     @pytest.mark.parametrize("batch", [1, 7, 1000])
     def test_however_captions_are_batched(

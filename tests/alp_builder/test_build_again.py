@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from alp_builder import build as build_module
+from alp_builder import planning
 from alp_builder.chunks import ChunkTask
 from alp_builder.config import BuildConfig
 from alp_builder.errors import BadDataError, UsageError
@@ -207,13 +207,13 @@ class TestCannot:
         self, tmp_path: Path, build_here: Builder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         file = write_narratives(tmp_path / "x.jsonl", simulated_records(5))
-        real = build_module.versions
+        real = planning.versions
 
         def versions(model: str) -> dict[str, str]:  # asked for between the plan and the work
             write_narratives(file, simulated_records(5, seed=3))
             return real(model)
 
-        monkeypatch.setattr(build_module, "versions", versions)
+        monkeypatch.setattr(planning, "versions", versions)
         with pytest.raises(BadDataError, match=r"x\.jsonl: changed while it was read"):
             build_here(file, tmp_path / "out")
 

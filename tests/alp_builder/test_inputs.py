@@ -16,8 +16,11 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alp_builder.copies import localise
 from alp_builder.errors import BadDataError, UsageError
-from alp_builder.inputs import NarrativeSource, find_sources, localise, scan
+from alp_builder.http_range import FetchConfig
+from alp_builder.inputs import NarrativeSource, find_sources, scan
+from tests.alp_builder.file_server import Faults, FileServer, serve
 
 DATA = b"".join(b'{"line": %d}\n' % number for number in range(5000))
 
@@ -205,6 +208,61 @@ def test_http_with_a_query_is_unpacked(tmp_path: Path) -> None:
         assert localise(source, tmp_path / "copies", 200).read_bytes() == DATA
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Downloads that do not wait long before they try again."""
+    hasty = FetchConfig(backoff=0.01, max_backoff=0.02)
+    monkeypatch.setattr("alp_builder.fetch.FetchConfig", lambda: hasty)
+
+
+@pytest.mark.usefixtures("impatient")
+class TestDownload:
+    """Inputs of the web, copied as `alps fetch` downloads."""
+
+    @pytest.mark.parametrize("packed", [False, True])
+    def test_a_connection_that_breaks_is_taken_up(self, tmp_path: Path, packed: bool) -> None:
+        body = gzip.compress(DATA, 0) if packed else DATA
+        with serve(FileServer(body, faults=[Faults(cut=30_000), Faults(status=503)])) as server:
+            url = server.url + (".gz" if packed else "")
+            path = localise(_source(url), tmp_path / "copies", 200)
+            assert path.read_bytes() == DATA
+            assert [request.get("Range") for request in server.asked[1:]] == ["bytes=30000-"] * 2
+            stamp = path.stat().st_mtime_ns
+            assert localise(_source(url), tmp_path / "copies", 200) == path
+            assert path.stat().st_mtime_ns == stamp  # the server was asked, and it is the same
+            server.body, server.etag = DATA[:100], '"two"'
+            if not packed:
+                assert localise(_source(url), tmp_path / "copies", 200).read_bytes() == DATA[:100]
+
+    def test_what_arrived_is_kept_for_the_next_call(self, tmp_path: Path) -> None:
+        with serve(
+            FileServer(DATA, faults=[Faults(cut=30_000)] + [Faults(status=503)] * 6)
+        ) as server:
+            with pytest.raises(BadDataError, match=r"cannot be read .*30,000 bytes are kept"):
+                localise(_source(server.url), tmp_path / "copies", 200)
+            assert localise(_source(server.url), tmp_path / "copies", 200).read_bytes() == DATA
+            assert server.asked[-1]["Range"] == "bytes=30000-"
+
+    @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://host/x", "memory://x"])
+    def test_a_redirect_to_another_scheme_is_refused(self, tmp_path: Path, target: str) -> None:
+        fault = Faults(status=302, headers={"Location": target})
+        with (
+            serve(FileServer(DATA, faults=[fault])) as server,
+            pytest.raises(BadDataError, match=r"redirects to .*not followed"),
+        ):
+            localise(_source(server.url), tmp_path / "copies", 200)
+        assert not list((tmp_path / "copies").glob("*.jsonl"))
+
+    def test_progress_names_the_file(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "x.gz").write_bytes(gzip.compress(DATA))
+        localise(_source(tmp_path / "x.gz"), tmp_path / "copies", 200, progress=True)
+        shown = capsys.readouterr().err
+        assert "copying: 100%" in shown
+
+
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("status", [403, 404, 500])
 def test_http_errors_are_one_line(tmp_path: Path, status: int) -> None:
     with (

@@ -80,6 +80,7 @@ def test_the_figures_of_all_parts_end_in_one_file(
     seconds = {"ours": 2.0, "detectron2": 4.0, "ratio": 0.5}
     parts = {"fcos": seconds, "maskrcnn": seconds, "maskrcnn_hourglass": seconds}
     monkeypatch.setattr(bench_train, "bench_steps", lambda *_: parts)
+    monkeypatch.setattr(bench_train, "bench_classes", lambda *a: {str(n): n / 80 for n in a[-1]})
     monkeypatch.setattr(bench_train, "bench_loaders", lambda *_: {"ratio": 1.25})
     monkeypatch.setattr(
         bench_train, "bench_memory", lambda n: {k: {"anonymous_mb": 3.0} for k in n}
@@ -92,6 +93,7 @@ def test_the_figures_of_all_parts_end_in_one_file(
         "fcos_step_vs_detectron2": 0.5,
         "maskrcnn_step_vs_detectron2": 0.5,
         "maskrcnn_hourglass_step_vs_detectron2": 0.5,
+        "step_by_classes": {"80": 1.0, "320": 4.0, "1280": 16.0},
         "loader_vs_detectron2": 1.25,
         "alp_rss_mb": {"10": 3.0},
         "eval_vs_pycocotools": 8.0,

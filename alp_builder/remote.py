@@ -1,0 +1,65 @@
+"""Locations that are URLs: whose they are, what goes wrong with them, in one line.
+
+fsspec opens them (`s3://`, `gs://`, `memory://` ...); http and https are the downloader's
+(`alp_builder.fetch`), which resumes and judges redirects. Credentials and endpoints are the libraries' own
+matter: the variables and files of AWS and Google, such as `AWS_ENDPOINT_URL`, and fsspec's `FSSPEC_*`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+_EXTRAS = {
+    "s3": "the extra `s3` (pip install 'alp-toolkit[s3]')",
+    "gs": "gcsfs (pip install gcsfs)",
+}
+
+
+def is_url(location: str) -> bool:
+    """Whether a location names its file system, such as `https://` or `s3://`."""
+    return "://" in location
+
+
+def is_http(location: str) -> bool:
+    """Whether a location is one of the web."""
+    return urlsplit(location).scheme in ("http", "https")
+
+
+def file_system(url: str) -> tuple[AbstractFileSystem, str]:
+    """The file system of a URL, and the URL's path in it.
+
+    Raises:
+        ImportError: If a package for it is not installed; see `remote_errors`.
+        ValueError: If there is no such file system.
+    """
+    import fsspec
+
+    files, path = fsspec.core.url_to_fs(url)
+    return files, path
+
+
+def remote_errors() -> tuple[type[Exception], ...]:
+    """What file systems of URLs raise; asked for only when something was raised."""
+    import aiohttp  # slow to import, and every verb and worker imports this module
+
+    found: list[type[Exception]] = [OSError, ValueError, ImportError, aiohttp.ClientError]
+    for module, name in (
+        ("botocore.exceptions", "BotoCoreError"),
+        ("google.auth.exceptions", "GoogleAuthError"),
+    ):
+        if module in sys.modules:
+            found.append(getattr(sys.modules[module], name))
+    return tuple(found)
+
+
+def reason(error: Exception, url: str = "") -> str:
+    """An error in one line, with what to install where a package is missing."""
+    scheme = urlsplit(url).scheme
+    if isinstance(error, ImportError) and scheme in _EXTRAS:
+        return f"{scheme}:// needs {_EXTRAS[scheme]}"
+    return " ".join(str(error).split()) or type(error).__name__
