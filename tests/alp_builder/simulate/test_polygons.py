@@ -48,7 +48,9 @@ def test_places_are_spread_evenly(star: list[float]) -> None:
     size = np.array(box_of([star])[2:]).max()
     middle = np.array(shape.centroid.coords[0])
     assert np.abs(places.mean(0) - middle).max() < 0.03 * size
-    assert len(places) == pytest.approx(shape.area / (size / 200) ** 2, rel=0.1)
+    expected = shape.area / (size / 200) ** 2
+    # A line has a place however little of it is covered: slivers have up to one a line too many.
+    assert len(places) == pytest.approx(expected, rel=0.1, abs=200)
 
 
 def test_a_thin_thing_has_places_on_every_line() -> None:
