@@ -241,7 +241,6 @@ def _align_inexact(
     # First and last character of what each spoken letter aligns with, in all captions end to end.
     first = np.full(len(heard.codes), _NOWHERE, np.int64)
     last = np.full(len(heard.codes), -1, np.int64)
-
     most = np.minimum(a_end - a, b_end - b)
     head = _shared(found.codes, heard.codes, tokens, (a, b), most, 1)
     aligned = ranges(b, head)
@@ -256,7 +255,6 @@ def _align_inexact(
             found, heard, tokens, slice(a[index], a_end[index]), slice(b[index], b_end[index]),
             first, last,
         )  # fmt: skip
-
     latest = segment_reduce(np.maximum, last, heard.offsets, -1)
     earliest = segment_reduce(np.minimum, first, heard.offsets, _NOWHERE)
     text = np.repeat(found.text_offsets, sizes)
@@ -326,11 +324,10 @@ def _align_rest(
         first: Written: the first character that each spoken letter aligns with.
         last: Written: the last character.
     """
-    sides = []
-    for starts, part in zip(tokens, (caption_part, spoken_part), strict=True):
-        within = np.flatnonzero(starts[part.start : part.stop]) + part.start
-        sides.append([*within.tolist(), int(part.stop)])
-    written, said = sides
+    written, said = (
+        [*(np.flatnonzero(starts[part]) + part.start).tolist(), int(part.stop)]
+        for starts, part in zip(tokens, (caption_part, spoken_part), strict=True)
+    )
     if (len(written) - 1) * (len(said) - 1) > _MAX_TOKEN_PAIRS:
         return
     for one, other in align_tokens(_texts(found, written), _texts(heard, said)):

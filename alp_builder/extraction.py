@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, compress
-from operator import attrgetter, not_
 
 import numpy as np
 import numpy.typing as npt
@@ -47,9 +46,18 @@ class PhraseTable:
     index: Ints
     phrases: list[Phrase]
 
-    def column(self, name: str) -> npt.NDArray[np.int64]:
-        """An integer or boolean attribute of all phrases as int64 (F,)."""
-        return np.fromiter(map(attrgetter(name), self.phrases), np.int64, len(self.phrases))
+    # Spelled out: taking an attribute by its name takes three times as long.
+    def char_starts(self) -> Ints:
+        """First characters, int64 (F,)."""
+        return np.fromiter([p.char_start for p in self.phrases], np.int64, len(self.phrases))
+
+    def char_ends(self) -> Ints:
+        """Ends of the characters, int64 (F,)."""
+        return np.fromiter([p.char_end for p in self.phrases], np.int64, len(self.phrases))
+
+    def plural(self) -> Bools:
+        """Which phrases mean several things, bool (F,)."""
+        return np.fromiter([p.is_plural for p in self.phrases], np.bool_, len(self.phrases))
 
     def take(self, chosen: Bools) -> PhraseTable:
         """The phrases where `chosen`, bool (F,), is set."""
@@ -157,7 +165,7 @@ def locate_boxes(
     counts: Counter[str] = Counter()
     table = _things(phrases, counts)
     alignment = align_utterances(batch)
-    start, end = table.column("char_start"), table.column("char_end")
+    start, end = table.char_starts(), table.char_ends()
     windows = phrase_windows(batch, alignment, table.narrative, start, end, config.window)
     usable = windows.timed & windows.ordered
     counts[DROPPED + "no_timed_words"] += int((~windows.timed).sum())
@@ -165,7 +173,7 @@ def locate_boxes(
     if not usable.all():
         table, windows = table.take(usable), windows.take(usable)
     points = gather_points(batch, table.narrative, windows.start, windows.end, config.trace)
-    is_plural = table.column("is_plural") > 0
+    is_plural = table.plural()
     components = find_components(points, is_plural, config.trace)
     most = np.where(is_plural, config.boxes.plural_components, 1)
     boxes = make_boxes(windows, points, components, most, config.boxes)
@@ -180,7 +188,7 @@ def _things(phrases: Sequence[list[Phrase]], counts: Counter[str]) -> PhraseTabl
     for reason, count in Counter(filter(None, reasons)).items():
         counts[DROPPED + reason] += count
     sizes = np.fromiter(map(len, phrases), np.int64, len(phrases))
-    kept = np.fromiter(map(not_, reasons), np.bool_, len(every))
+    kept = np.fromiter([not reason for reason in reasons], np.bool_, len(every))
     narrative = np.repeat(np.arange(len(sizes)), sizes)
     index = np.arange(len(every)) - np.repeat(offsets_of(sizes)[:-1], sizes)
     return PhraseTable(narrative, index, every).take(kept)

@@ -183,8 +183,8 @@ def _interpolation(
     gap = after - before
     paused = np.nonzero(known & (gap > round(config.max_gap * MICROSECONDS)))
     one, other = left[paused], right[paused]
-    away = np.hypot(batch.x[other] - batch.x[one], batch.y[other] - batch.y[one])
-    known[paused] = away <= config.rest_distance * GRID
+    away = [(v[other] - v[one]).astype(np.float64) for v in (batch.x, batch.y)]
+    known[paused] = away[0] ** 2 + away[1] ** 2 <= (config.rest_distance * GRID) ** 2
     return (time - before) / np.maximum(gap, 1), known
 
 

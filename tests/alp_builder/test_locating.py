@@ -43,7 +43,7 @@ def locate(
     return locate_boxes(NarrativeBatch.from_records(records), phrases, config)
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(narratives(), min_size=1, max_size=3), st.sampled_from(["next_word", "utterance"]))
 def test_boxes_equal_the_oracle(records: list[NarrativeRecord], end: str) -> None:
     config = BuildConfig(window=WindowConfig(end=end, lag=-0.1))
@@ -76,6 +76,7 @@ def test_boxes_equal_the_oracle(records: list[NarrativeRecord], end: str) -> Non
     assert row == len(located.table.phrases)
 
 
+@settings(deadline=None)
 @given(st.lists(narratives(), min_size=1, max_size=4))
 def test_boxes_lie_inside_the_image(records: list[NarrativeRecord]) -> None:
     boxes = locate(records, plural=True).boxes
@@ -87,6 +88,7 @@ def test_boxes_lie_inside_the_image(records: list[NarrativeRecord]) -> None:
     assert ((boxes.inside_fraction >= 0) & (boxes.inside_fraction <= 1)).all()
 
 
+@settings(deadline=None)
 @given(st.lists(narratives(), min_size=2, max_size=5), st.randoms())
 def test_a_narratives_boxes_do_not_depend_on_its_neighbours(
     records: list[NarrativeRecord], random: object
