@@ -1,7 +1,8 @@
 """A recording of any container and codec as samples on its own clock.
 
-Sample k is the sound at k / 16000 seconds of the recording: what the container leaves out, such as packets that a
-browser dropped or a start after 0 s, is silence here, so that times read off the samples are times of the recording.
+Sample k is the sound at k / 16000 seconds of the recording: what the container leaves out, such as packets that
+a browser dropped or a start after 0 s, is silence here, so that times read off the samples are times of the
+recording.
 Nothing here trusts the file: it may be no sound, broken in the middle, or say that it lasts for years.
 """
 

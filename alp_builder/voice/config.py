@@ -11,7 +11,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from alp_builder.config import Count, Fraction, NonNegative, Positive, Signed
+from alp_builder.config import Count, Fraction, NonNegative, Positive, Signed, parse_value
+from alp_builder.errors import UsageError
 
 
 class VoiceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,3 +63,24 @@ class VoiceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     fit_score_width: Positive = 1.5
     min_confidence: Fraction = 0.5
     max_unclaimed: Fraction = 0.25
+
+
+def load_voice_config(overrides: list[str]) -> VoiceConfig:
+    """The defaults with overrides.
+
+    Args:
+        overrides: Items such as `max_unclaimed=0.4`.
+
+    Raises:
+        UsageError: If a field is unknown, or a value does not fit.
+    """
+    fields: dict[str, object] = {}
+    for item in overrides:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise UsageError(f"--set {item}: expected KEY=VALUE, such as max_unclaimed=0.4")
+        fields[name.strip()] = parse_value(value.strip())
+    try:
+        return msgspec.convert(fields, VoiceConfig)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"--set: {error}; fields: `alps align --show-config`") from error

@@ -1,7 +1,7 @@
 """A line of narratives as captions with recordings, and the same line with other word times.
 
-Both formats are read, Localized Narratives and Video Localized Narratives. What is not the word times is kept byte for
-byte, fields that nobody here knows too: values are carried as the raw JSON they came as.
+Both formats are read, Localized Narratives and Video Localized Narratives. What is not the word times is kept
+byte for byte, fields that nobody here knows too: values are carried as the raw JSON they came as.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 People who describe an image pause for most of the time. Pauses cost time to search, and worse: the decoder
 subtracts the mean spectrum of the recording, which long pauses make that of the room, so that words are then
-found in the room's noise. So pauses are cut out before the search and times are mapped back: with F frames of 10 ms,
-L their power in dB and f a low quantile of L (the room), what lies near a frame of L > f + `pause_db` is kept.
+found in the room's noise. So pauses are cut out before the search and times are mapped back: with F frames of
+10 ms, L their power in dB and f a low quantile of L (the room), what lies near a frame of L > f + `pause_db` is
+kept.
 """
 
 from __future__ import annotations
