@@ -1,8 +1,8 @@
 """`make align`: what forced word times do to boxes, on gold nouns of real narratives.
 
 Boxes are made from the published times and from the forced ones by the same rules, and compared with boxes drawn
-by people (`alps audit --gold`), noun by noun. Published times lag forced ones by a constant, and a lag is a choice of the
-builder too (`window.lag`), so each is also shown on the other's clock: what the shift does and what better
+by people (`alps audit --gold`), noun by noun. Published times lag forced ones by a constant, and a lag is a choice
+of the builder too (`window.lag`), so each is also shown on the other's clock: what the shift does and what better
 times do are told apart. Intervals are 95 % by the bootstrap over nouns; differences are paired.
 """
 

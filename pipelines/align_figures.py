@@ -139,7 +139,7 @@ def _onsets(pairs: list[tuple[float, float]], samples: Samples) -> list[tuple[fl
 
 
 def _spread(values: np.ndarray) -> dict[str, float]:
-    low, middle, high = np.quantile(values, [0.1, 0.5, 0.9])
+    low, middle, high = np.quantile(values, [0.1, 0.5, 0.9]).tolist()
     return {"p10": round(low, 3), "median": round(middle, 3), "p90": round(high, 3)}
 
 

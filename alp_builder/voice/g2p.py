@@ -27,12 +27,13 @@ from alp_builder.files import atomic_file
 from alp_builder.voice.letters import Floats, LetterModel
 
 ORDER = 6
-"""Units to an n-gram; the held-out phone error falls with it, from 4 to 6 by a fifth."""
+"""Units to an n-gram: as many as fit into an int64."""
 
 BITS = 10
-"""Bits to a unit in a packed n-gram: six of them fit into an int64."""
+"""Bits to a unit in a packed n-gram: room for 1,024 units; the dictionary gives some 400."""
 
-_ROUNDS = 6  # of EM; the cuts hardly change after the fourth
+_ROUNDS = 6  # of EM
+_EM_WORDS = 25_000  # that EM looks at: letters and phones are few, and every word more is time
 _START, _END = 0, 1  # units of their own, before and after every word
 _MASK = (1 << BITS) - 1
 
@@ -144,7 +145,8 @@ def train(entries: Iterable[tuple[str, str]]) -> Pronouncer:
     spelled = [[letters[letter] for letter in word] for word in words]
     spoken = [[phones[phone] for phone in sound] for sound in sounds]
     model = LetterModel(len(letters), len(phones))
-    model.fit(spelled, spoken, _ROUNDS)
+    step = -(-len(spelled) // _EM_WORDS)
+    model.fit(spelled[::step], spoken[::step], _ROUNDS)
     cuts = model.cut(spelled, spoken)
     counts: dict[tuple[str, str], int] = {}
     sequences: list[list[tuple[str, str]]] = []
