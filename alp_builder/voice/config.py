@@ -42,7 +42,7 @@ class VoiceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         fit_score_width: Change of the score that changes the odds of the whole by e.
         min_confidence: Confidence of the whole below which the caption is said not to fit.
         max_unclaimed: Share of the speech that the caption may leave without words; half a caption
-            leaves half of it, what fits up to a tenth.
+            leaves half of it, what fits up to a twelfth.
     """
 
     max_seconds: Annotated[float, Meta(gt=0, le=14_400)] = 900.0
@@ -62,7 +62,7 @@ class VoiceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     fit_score: Signed = -24.5
     fit_score_width: Positive = 1.5
     min_confidence: Fraction = 0.5
-    max_unclaimed: Fraction = 0.25
+    max_unclaimed: Fraction = 0.15
 
 
 def load_voice_config(overrides: list[str]) -> VoiceConfig:

@@ -106,6 +106,7 @@ class Engine:
 def _heard(decoder: Any, samples: Samples) -> list[Segment]:
     """Runs a decoder over one utterance."""
     try:
+        decoder.reinit_feat()  # forgets the noise of the recording before
         decoder.start_utt()
         decoder.process_raw(samples.tobytes(), no_search=False, full_utt=True)
         decoder.end_utt()

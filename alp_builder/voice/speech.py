@@ -10,6 +10,7 @@ kept.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from alp_builder.voice.config import VoiceConfig
 HOP = RATE // 100
 """Samples to a frame, the acoustic model's 10 ms."""
 
-_SMOOTH = 3  # frames to a power reading: a click of one frame is no speech
+_REACH = 1  # neighbours on either side in a power reading: a click of one frame is no speech
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,7 @@ def without_pauses(samples: Samples, config: VoiceConfig) -> Sound:
     if not count:
         return Sound(samples[:0], np.zeros(0, np.int64), np.zeros(0, np.bool_))
     room = max(float(np.quantile(level, config.room_quantile)), config.quietest_room_db)
-    margin = np.ones(2 * round(config.pause_margin * RATE / HOP) + 1)
-    near = np.convolve(level > room + config.pause_db, margin, "same") > 0.5
+    near = _window_sums(level > room + config.pause_db, round(config.pause_margin * RATE / HOP)) > 0
     loud = level > room + config.loud_db
     return Sound(whole[near].ravel(), np.flatnonzero(near), loud[near])
 
@@ -71,6 +71,12 @@ def levels(frames: Samples) -> npt.NDArray[np.float64]:
     if not len(frames):
         return np.zeros(0)
     centred = frames - np.mean(frames, dtype=np.float64)
-    power = np.convolve((centred**2).mean(axis=1), np.ones(_SMOOTH) / _SMOOTH, "same")
-    decibels: npt.NDArray[np.float64] = 10 * np.log10(power + 1)
+    power = _window_sums((centred**2).mean(axis=1), _REACH) / (2 * _REACH + 1)
+    decibels: npt.NDArray[np.float64] = 10 * np.log10(np.maximum(power, 0) + 1)
     return decibels
+
+
+def _window_sums(values: npt.NDArray[Any], reach: int) -> npt.NDArray[np.float64]:
+    """Of each value and `reach` neighbours on either side, the sum; beyond the ends there is nothing."""
+    sums = np.convolve(values, np.ones(2 * reach + 1))
+    return sums[reach : reach + len(values)]
