@@ -202,18 +202,15 @@ def pronunciation() -> dict[str, Any]:
     model = g2p.train(entry for entry in entries if not _held_out(entry[0]))
     trained = time.process_time() - began
     words = sorted(references, key=lambda word: zlib.crc32(word[::-1].encode()))[:_TESTED_WORDS]
-    phones = wrong_phones = wrong_words = 0
+    total = wrong_phones = wrong_words = 0
     for word in words:
         guess = (model(word) or "").split()
         errors, length = min((_distance(guess, known), len(known)) for known in references[word])
-        phones, wrong_phones, wrong_words = (
-            phones + length,
-            wrong_phones + errors,
-            wrong_words + (errors > 0),
-        )
+        total, wrong_phones = total + length, wrong_phones + errors
+        wrong_words += errors > 0
     return {
         "trained_on": len(entries) - sum(map(len, references.values())), "words": len(words),
-        "phone_error_rate": round(wrong_phones / phones, 4), "word_error_rate": round(wrong_words / len(words), 4),
+        "phone_error_rate": round(wrong_phones / total, 4), "word_error_rate": round(wrong_words / len(words), 4),
         "training_cpu_s": round(trained, 1),
     }  # fmt: skip
 

@@ -126,7 +126,8 @@ class LetterModel:
                 indices.append(index.T.ravel())
                 weights.append((alpha[i][: size - number] * onward).ravel())
             beta = before
-        return np.bincount(np.concatenate(indices), np.concatenate(weights), self._theta.size)
+        flat, counted = np.concatenate(indices), np.concatenate(weights)
+        return np.asarray(np.bincount(flat, counted, self._theta.size), np.float64)
 
 
 def _grouped(letters: list[list[int]], phones: list[list[int]]) -> Iterator[_Group]:

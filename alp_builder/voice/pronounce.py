@@ -1,9 +1,12 @@
-"""The phones of a spoken word: the dictionary's, or those of its parts, of its letters, or of a model.
+"""The phones of a spoken word: the dictionary's, or those of its letters, or of a model.
 
-In this order, for a word the dictionary lacks: without its apostrophe; as two words of the dictionary ("greyred",
-"backround"); letter by letter where it has no vowel ("lcd"); by the joint n-gram model (`g2p`). The model is
-trained from the dictionary itself when first needed, in about half a minute, and kept in the cache folder under a
-name that changes with the dictionary and the model's code.
+In this order, for a word the dictionary lacks: without its apostrophe; letter by letter where it has no vowel
+("lcd"); by the joint n-gram model (`g2p`). Cutting a word in two that the dictionary has ("back", "round") was
+tried before the model and dropped: where it applies it is wrong in two to three times as many phones
+(docs/align.md).
+
+The model is trained from the dictionary itself when first needed, in about half a minute, and kept in the cache
+folder under a name that changes with the dictionary and the model's code.
 """
 
 from __future__ import annotations
@@ -23,7 +26,6 @@ from alp_builder.voice.g2p import Pronouncer
 MODEL = "en-us/en-us"
 DICTIONARY = "en-us/cmudict-en-us.dict"
 _VARIANT = re.compile(r"\(\d+\)$")
-_SHORTEST_PART = 3  # letters to a part of a compound: shorter ones are found in any word
 
 
 def model_path(name: str) -> Path:
@@ -57,22 +59,7 @@ class Lexicon:
     def phones(self, word: str) -> str:
         """The phones of a word of letters and apostrophes, such as "HH UH D IY"."""
         bare = word.replace("'", "")
-        return (
-            self._known(word)
-            or self._known(bare)
-            or self._compound(bare)
-            or self._spelled(bare)
-            or self._guessed(bare)
-        )
-
-    def _compound(self, word: str) -> str | None:
-        """Two words of the dictionary, the parts as equal in length as may be."""
-        cuts = range(_SHORTEST_PART, len(word) - _SHORTEST_PART + 1)
-        for cut in sorted(cuts, key=lambda cut: abs(2 * cut - len(word))):
-            first, second = self._known(word[:cut]), self._known(word[cut:])
-            if first and second:
-                return f"{first} {second}"
-        return None
+        return self._known(word) or self._known(bare) or self._spelled(bare) or self._guessed(bare)
 
     def _spelled(self, word: str) -> str | None:
         if re.search(r"[aeiouy]", word):

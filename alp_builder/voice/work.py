@@ -159,8 +159,8 @@ class Worker:
                 counts["words"] += len(tokens_of(narration.caption))
             problem = next((a for a in alignments if a.problem is not None), None)
             if problem is not None:
-                error = RecordError(problem.reason or "misfit", problem.problem or "")
-                result.rejected.append(line.rejected(file, error))
+                reason = RecordError(problem.reason or "misfit", problem.problem or "")
+                result.rejected.append(line.rejected(file, reason))
                 if self.keep:
                     counts["kept"] += 1
                     result.lines.append(line.data)

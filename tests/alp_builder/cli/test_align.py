@@ -55,7 +55,7 @@ def test_the_summary_says_what_became_of_every_record(
     tigers: Path, shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = [json.loads(line) for line in tigers.read_bytes().splitlines()]
-    lines[1]["caption"] = "A hoodie \x1b[31m and 2 cups on a table in the kitchen of the house."
+    lines[1]["caption"] = "A shirt \x1b[31m and 2 cups on a table in the kitchen of the house."
     lines[2]["voice_recording"] = "../secret.webm"
     source = tmp_path / "mixed.jsonl"
     source.write_text("".join(json.dumps(line) + "\n" for line in lines))
