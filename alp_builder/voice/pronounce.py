@@ -5,7 +5,7 @@ In this order, for a word the dictionary lacks: without its apostrophe; letter b
 tried before the model and dropped: where it applies it is wrong in two to three times as many phones
 (docs/align.md).
 
-The model is trained from the dictionary itself when first needed, in about half a minute, and kept in the cache
+The model is trained from the dictionary itself when first needed, in some seconds, and kept in the cache
 folder under a name that changes with the dictionary and the model's code.
 """
 
@@ -101,7 +101,7 @@ def trained_model(cache: Path | None = None) -> Pronouncer:
             fcntl.flock(lock, fcntl.LOCK_EX)
             found = Pronouncer.load(target)
             if found is None:
-                sys.stderr.write("learning to pronounce from the dictionary, once: half a minute\n")
+                sys.stderr.write("learning to pronounce from the dictionary, once: some seconds\n")
                 found = g2p.train(dictionary_entries(path))
                 found.save(target)
         return found
