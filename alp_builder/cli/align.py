@@ -14,7 +14,8 @@ from alp_builder.cli.parsing import Verbs, add_json, add_verb, percent, print_js
 from alp_builder.errors import UsageError
 from alp_builder.fetch import default_cache, fetch_split
 from alp_builder.http_range import check_url
-from alp_builder.inputs import NarrativeSource, find_sources, is_url
+from alp_builder.inputs import NarrativeSource, find_sources
+from alp_builder.remote import is_url
 from alp_builder.sources import BASE_URL, find_split
 
 if TYPE_CHECKING:

@@ -24,9 +24,10 @@ import msgspec
 from tqdm import tqdm
 
 from alp_builder.config import InputConfig
+from alp_builder.copies import localise
 from alp_builder.errors import UsageError
 from alp_builder.files import atomic_file, exclusive, write_atomic
-from alp_builder.inputs import Chunk, NarrativeSource, ScannedInput, localise, scan
+from alp_builder.inputs import Chunk, NarrativeSource, ScannedInput, scan
 from alp_builder.voice.comparison import StartPair, VersusPublished, versus_published
 from alp_builder.voice.config import VoiceConfig
 from alp_builder.voice.pool import MakeWorker, run_tasks
