@@ -80,7 +80,7 @@ def narrations(path: Path, recordings: Path) -> list[tuple[Narration, Path]]:
     folder, limits = LocalRecordings(recordings), InputConfig()
     found: dict[tuple[str | None, str], tuple[Narration, Path]] = {}
     with path.open("rb") as stream:
-        for line in read_lines(stream, path.stat().st_size, 1, limits.max_record_bytes):
+        for line in read_lines(stream, 0, path.stat().st_size, 1, limits.max_record_bytes):
             for narration in NarratedLine(line, limits).narrations:
                 key = (narration.recording, narration.caption)
                 found[key] = (narration, folder.find(narration.recording))

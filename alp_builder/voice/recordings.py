@@ -152,13 +152,14 @@ class FetchedRecordings:
         relative = safe_name(name)
         url = urljoin(self._base, quote(str(relative)))
         target = self._folder.joinpath(*relative.parts)
+        hint = (
+            f"what is fetched stays in {self._folder}, run it again when there is one;"
+            " recordings at hand: give --recordings DIR"
+        )
         try:
-            return fetch_file(url, target, config=self._fetch, progress=False).path
-        except OfflineError as error:
-            host = urlsplit(url).hostname
-            raise OfflineError(
-                f"no connection to {host}: what is fetched stays in {self._folder}, run it again when there is"
-                " one; recordings at hand: give --recordings DIR"
-            ) from error
+            fetched = fetch_file(url, target, config=self._fetch, progress=False, offline_hint=hint)
+            return fetched.path
+        except OfflineError:
+            raise
         except FetchError as error:
             raise VoiceError("not_fetched", str(error)) from error

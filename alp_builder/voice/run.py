@@ -21,13 +21,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
-from tqdm import tqdm
 
 from alp_builder.config import InputConfig
 from alp_builder.copies import localise
 from alp_builder.errors import UsageError
 from alp_builder.files import atomic_file, exclusive, write_atomic
 from alp_builder.inputs import Chunk, NarrativeSource, ScannedInput, scan
+from alp_builder.progress import progress_bar
 from alp_builder.voice.comparison import StartPair, VersusPublished, versus_published
 from alp_builder.voice.config import VoiceConfig
 from alp_builder.voice.pool import MakeWorker, run_tasks
@@ -165,9 +165,10 @@ class _Run:
             self.recordings,
             self.options.keep,
         )
-        done = sum(task.chunk.end - task.chunk.start for task in tasks if task not in todo)
-        with self._bar(sum(chunk.end - chunk.start for chunk in chunks), "aligning") as bar:
-            bar.update(done)
+        sizes = [chunk.end - chunk.start for chunk in chunks]
+        left = sum(task.chunk.end - task.chunk.start for task in todo)
+        shown = self.options.progress
+        with progress_bar(sum(sizes), "aligning", "B", shown=shown, done=sum(sizes) - left) as bar:
             narratives = 0
             for task, number in run_tasks(todo, make, self.options.workers):
                 narratives += number
@@ -182,7 +183,7 @@ class _Run:
         inputs: list[ScannedInput] = []
         chunks: list[Chunk] = []
         paths: list[Path] = []
-        with self._bar(None, "hashing") as bar:
+        with progress_bar(None, "hashing", "B", shown=self.options.progress) as bar:
             for index, source in enumerate(self.sources):
                 path = localise(source, self.work / "inputs", self.options.limits.max_inflation)
                 scanned, cut = scan(path, source, index, len(chunks), CHUNK_BYTES, bar.update)
@@ -223,12 +224,6 @@ class _Run:
             out=self.out, side=self.side, counts=dict(totals.counts), rejected=dict(totals.rejected),
             versus=versus_published(pairs), sound_seconds=totals.sound, work_seconds=totals.work,
             low_words=totals.low,
-        )  # fmt: skip
-
-    def _bar(self, total: int | None, what: str) -> tqdm:
-        return tqdm(
-            total=total, desc=f"{what:>9}", unit="B", unit_scale=True,
-            disable=not self.options.progress, dynamic_ncols=True,
         )  # fmt: skip
 
 

@@ -122,7 +122,9 @@ class Worker:
         with Path(task.path).open("rb") as stream:
             stream.seek(chunk.start)
             lines = list(
-                read_lines(stream, chunk.end, chunk.first_line, self.limits.max_record_bytes)
+                read_lines(
+                    stream, chunk.start, chunk.end, chunk.first_line, self.limits.max_record_bytes
+                )
             )
         result = self.align(lines, task.name)
         write_atomic(Path(task.output), msgspec.msgpack.encode(result))
