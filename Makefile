@@ -35,7 +35,7 @@ help: ## List the targets
 
 -include $(sort $(wildcard pipelines/*.mk))
 
-# --- Environments: .alps builds ALPs, .record aligns voices, .dev tests and lints, .docs makes the site, .train trains ---------------------------
+# --- Environments: .alps builds ALPs, .record aligns voices, .dev tests and lints, .docs makes the site, .train trains ---
 
 # The first Python that the locked packages have wheels for, and any newer one as a last resort.
 $(PY):

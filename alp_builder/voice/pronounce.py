@@ -101,7 +101,7 @@ def trained_model(cache: Path | None = None) -> Pronouncer:
             fcntl.flock(lock, fcntl.LOCK_EX)
             found = Pronouncer.load(target)
             if found is None:
-                sys.stderr.write("learning to pronounce from the dictionary, once: some seconds\n")
+                sys.stderr.write("learning to pronounce from the dictionary, once: 6 s of work\n")
                 found = g2p.train(dictionary_entries(path))
                 found.save(target)
         return found
