@@ -35,7 +35,7 @@ help: ## List the targets
 
 -include $(sort $(wildcard pipelines/*.mk))
 
-# --- Environments: .alps builds ALPs, .dev tests and lints, .docs makes the site, .train trains ---------------------------
+# --- Environments: .alps builds ALPs, .record aligns voices, .dev tests and lints, .docs makes the site, .train trains ---
 
 # The first Python that the locked packages have wheels for, and any newer one as a last resort.
 $(PY):
@@ -73,6 +73,11 @@ $(VENV)/.dev: requirements/test.lock $(VENV)/.alps
 $(VENV)/.docs: requirements/docs.lock $(VENV)/.dev
 	@echo "Installing what the site and the notebook need into $(VENV)"
 	@$(PIP) --require-hashes -r requirements/docs.lock
+	@touch $@
+
+$(VENV)/.record: requirements/record.lock $(VENV)/.alps
+	@echo "Installing what records and aligns voices (PyAV, pocketsphinx) into $(VENV)"
+	@$(PIP) --require-hashes -r requirements/record.lock
 	@touch $@
 
 # A changed DETECTRON2 installs anew; none keeps what is there.
@@ -165,9 +170,10 @@ format: $(VENV)/.dev ## Format the code and mend what ruff can mend
 	@$(VENV)/bin/ruff check --fix
 	@$(VENV)/bin/ruff format
 
-# alps.lock constrains test.lock, both constrain train.lock, all of them docs.lock: one version of each package.
+# alps.lock constrains test.lock, both constrain record.lock and train.lock, all but record.lock docs.lock: one
+# version of each package.
 lock: $(VENV)/.dev ## Pin the dependencies anew after an edit (ARGS=--upgrade: to the latest)
-	@for name in alps test train docs; do \
+	@for name in alps test record train docs; do \
 	    $(UV_COMPILE) $(ARGS) pyproject.toml requirements/$$name.in -o requirements/$$name.lock || exit 1; \
 	done
 

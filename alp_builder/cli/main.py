@@ -9,6 +9,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from alp_builder.cli import (
+    align,
     audit,
     build,
     calibrate,
@@ -23,7 +24,7 @@ from alp_builder.cli import (
 from alp_builder.cli.parsing import printable
 from alp_builder.errors import AlpError
 
-VERBS = (fetch, simulate, build, validate, stats, show, audit, calibrate, card, export)
+VERBS = (fetch, simulate, align, build, validate, stats, show, audit, calibrate, card, export)
 """The verbs in the order of use; each module has `add_parser` and `run`."""
 
 
