@@ -2,6 +2,10 @@
 
 The list is data, `emoji_classes.json`, chosen by rule (`pipelines/emoji_classes.py`): 60 base classes,
 which have a counterpart in COCO, and 240 novel ones. It does not depend on the font at hand.
+
+`emoji_synonyms.json` has another name of each class, written by hand for the test of an open vocabulary: a
+synonym where English has one ("automobile", "car"), else a few words that mean the same ("zebra", "striped wild
+horse"). No narrator says them, so a model meets them at test time first.
 """
 
 from __future__ import annotations
@@ -16,6 +20,9 @@ from alp_builder.simulate.vocabulary import PLAIN, WorldClass
 
 CLASSES_FILE = Path(__file__).with_name("emoji_classes.json")
 """The list."""
+
+SYNONYMS_FILE = CLASSES_FILE.with_name("emoji_synonyms.json")
+"""The other names."""
 
 PLURALS = {"snowman": "snowmen"}
 """Plurals that `nouns.plural` gives otherwise, as the world of vector shapes has said them from the start."""
@@ -73,3 +80,9 @@ def emoji_classes() -> tuple[WorldClass, ...]:
         )
         for index, kind in enumerate(record.classes)
     )
+
+
+@cache
+def emoji_synonyms() -> dict[str, str]:
+    """Another name of each class, by the class's name; each once, and none a class's own."""
+    return msgspec.json.decode(SYNONYMS_FILE.read_bytes(), type=dict[str, str])

@@ -4,6 +4,7 @@
     OUT/val/010000000.jpg ...        instances_val.json
     OUT/test/020000000.jpg ...       instances_test.json
 
+A world of emoji has `synonyms.json` too, another name of each class for the test of an open vocabulary.
 Work goes on in `OUT.partial` and is renamed to `OUT` at the end, so a world is whole or not there.
 Scenes are drawn in chunks; a finished chunk leaves its annotations in `OUT.partial/.chunks`, and a
 run that is started again draws only the chunks that are missing. Bytes depend on the settings only,
@@ -36,6 +37,7 @@ from alp_builder.simulate.config import (
     EmojiConfig,
     SceneConfig,
 )
+from alp_builder.simulate.emoji_classes import emoji_synonyms
 from alp_builder.simulate.emoji_things import emoji_things
 from alp_builder.simulate.scenes import VECTOR_THINGS, Scene, Things, draw_scene
 from alp_builder.simulate.vocabulary import WorldClass
@@ -157,6 +159,8 @@ def simulate_scenes(
             bar.update(count)
     things = {split: _write_split(work, split, chunks, config, kit.classes) for split in SPLITS}
     write_atomic(work / "split.json", _json(_split_record(kit.classes)))
+    if isinstance(config, EmojiConfig):
+        write_atomic(work / "synonyms.json", _json(emoji_synonyms()))
     world = _World(config.fingerprint(), msgspec.to_builtins(config), things)
     write_atomic(work / "world.json", _json(world))
     shutil.rmtree(work / ".chunks")

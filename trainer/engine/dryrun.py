@@ -21,6 +21,7 @@ from trainer.evaluation.splits import load_split
 FILES = {
     "annotations": "COCO-format instances file",
     "hierarchy": "class hierarchy of Open Images",
+    "names": "other names of the classes",
 }
 """Keys of a config that name a file to read."""
 
