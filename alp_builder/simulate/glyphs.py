@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,9 @@ from alp_builder.errors import BadDataError, UsageError
 
 STRIKE = 109
 """Pixels an em of the font's bitmaps."""
+
+MOST_TABLES = 100
+"""Tables of a font that are looked through."""
 
 SMALLEST = 12
 """A picture is halved while its longer side stays at least so long."""
@@ -104,9 +108,9 @@ def read_glyph(font: str | Path, text: str) -> Glyph:
 @cache
 def _read_glyph(font: str, text: str) -> Glyph:
     face = _open(font)
-    missing, picture = _paint(face, "\U0010ffff"), _paint(face, text)
+    picture = _paint(face, text)
     box = picture.getchannel("A").getbbox()
-    if box is None or picture.tobytes() == missing.tobytes():
+    if box is None or picture.tobytes() == _missing(font):
         raise BadDataError(f"{font}: has no colour glyph of {text!r}; {HOW}")
     levels = [picture.crop(box).convert("RGBa")]
     while max(levels[-1].size) >= 2 * SMALLEST:
@@ -115,13 +119,29 @@ def _read_glyph(font: str, text: str) -> Glyph:
 
 
 @cache
+def _missing(font: str) -> bytes:
+    """What the font paints for a character that it lacks."""
+    return _paint(_open(font), "\U0010ffff").tobytes()
+
+
+@cache
 def _open(font: str) -> ImageFont.FreeTypeFont:
+    if b"CBDT" not in _tables(Path(font)):
+        raise UsageError(f"{font}: no font with colour bitmaps (a table CBDT); {HOW}")
     try:
         return ImageFont.truetype(font, STRIKE, layout_engine=ImageFont.Layout.BASIC)
     except OSError as error:
         raise UsageError(
             f"{font}: no font with colour bitmaps of {STRIKE} pixels ({error}); {HOW}"
         ) from error
+
+
+def _tables(font: Path) -> set[bytes]:
+    """Tags of the tables of a TrueType or OpenType file; none of any other file."""
+    with font.open("rb") as file:
+        _, count = struct.unpack(">IH6x", file.read(12).ljust(12, b"\0"))
+        listed = file.read(16 * min(count, MOST_TABLES))
+    return {listed[at : at + 4] for at in range(0, len(listed), 16)}
 
 
 def _paint(face: ImageFont.FreeTypeFont, text: str) -> Image.Image:

@@ -23,6 +23,7 @@ from trainer.evaluation.evaluator import evaluate, read_hierarchy, table
 from trainer.evaluation.predictions import write_json
 from trainer.evaluation.splits import ClassSplit
 from trainer.evaluation.synonyms import read_names
+from trainer.modeling.columns import Embedder
 
 logger = logging.getLogger(__name__)
 
@@ -78,11 +79,10 @@ class Evaluator:
         if not comm.is_main_process():
             return {}
         if len(self.namings) > 1:
-            changed = zip(self.namings[""], self.namings["_synonyms"], strict=True)
-            metrics["renamed_classes"] = sum(one != other for one, other in changed)
+            metrics["renaming"] = self._renaming()
         write_json(out / "metrics.json", {"step": step, **metrics})
         for name, values in metrics.items():
-            if isinstance(values, dict):
+            if name != "renaming":
                 logger.info("step %d, %s (percent):\n%s", step, name, table(values))
         return metrics
 
@@ -98,6 +98,15 @@ class Evaluator:
         )
         boxes = evaluate(self.annotations, results, self.split, iou_type="bbox")
         return {f"masks{ending}": masks, f"boxes{ending}": boxes}
+
+    def _renaming(self) -> dict[str, float]:
+        """How many classes have another name, and how far the text encoder alone finds them again."""
+        own, other = self.namings[""], self.namings["_synonyms"]
+        embedder: Embedder = self.model.vocabulary.embedder  # type: ignore[union-attr, assignment]
+        nearest = (embedder.classes(other) @ embedder.classes(own).T).argmax(dim=1).tolist()
+        changed = [i for i, name in enumerate(own) if name != other[i]]
+        found = sum(nearest[i] == i for i in changed)
+        return {"classes": len(changed), "nearest_to_own_name": found / max(1, len(changed))}
 
     def predict(self, names: Sequence[str], folder: Path, pictures: int) -> list[Result]:
         """COCO results of this process's share of the test images.
