@@ -17,3 +17,7 @@ world300: $(VENV)/.alps ## Draw a simulated world of 300 emoji classes, narrate 
 # Names and groups come from the extra `emoji`; --check (ARGS=--check) compares with what is kept.
 world300-classes: $(VENV)/.dev ## Choose the 300 classes anew by their rule (EMOJI_FONT=, ARGS=--check)
 	@$(PY) -m pipelines.emoji_classes $(if $(EMOJI_FONT),--emoji-font $(EMOJI_FONT)) $(ARGS)
+
+.PHONY: world300-picture
+world300-picture: $(VENV)/.alps ## Picture of the 300-class world for the docs (EMOJI_FONT=)
+	@$(PY) -m pipelines.world300_picture $(if $(EMOJI_FONT),--emoji-font $(EMOJI_FONT))
