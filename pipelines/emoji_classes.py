@@ -55,33 +55,37 @@ SIDE = 32
 NEAR = 0.25
 """Relative distance under which two glyphs count as the same to the eye."""
 
-GROUPS = frozenset(
-    [
-        *"animal-mammal animal-bird animal-amphibian animal-reptile animal-marine animal-bug".split(),
-        *"plant-flower plant-other food-fruit food-vegetable food-prepared food-asian".split(),
-        *"food-marine food-sweet drink dishware place-building place-religious place-other".split(),
-        *"transport-ground transport-water transport-air hotel time event award-medal sport".split(),
-        *"game clothing sound music musical-instrument phone computer book-paper money".split(),
-        *"mail writing office lock tool science medical household other-object".split(),
-        "sky & weather", "arts & crafts", "light & video",
-    ]
-)  # fmt: skip
+
+def _listed(text: str) -> frozenset[str]:
+    """What stands between commas, lines joined."""
+    return frozenset(" ".join(item.split()) for item in text.split(","))
+
+
+GROUPS = _listed(
+    """
+    animal-mammal, animal-bird, animal-amphibian, animal-reptile, animal-marine, animal-bug, plant-flower,
+    plant-other, food-fruit, food-vegetable, food-prepared, food-asian, food-marine, food-sweet, drink,
+    dishware, place-building, place-religious, place-other, transport-ground, transport-water, transport-air,
+    hotel, time, sky & weather, event, award-medal, sport, game, arts & crafts, clothing, sound, music,
+    musical-instrument, phone, computer, light & video, book-paper, money, mail, writing, office, lock, tool,
+    science, medical, household, other-object
+    """
+)
 """Unicode's groups of things."""
 
-FRONT = frozenset(
-    "red green blue white black brown orange yellow pink purple open closed vertical horizontal".split()
+FRONT = _listed(
+    "red, green, blue, white, black, brown, orange, yellow, pink, purple, open, closed, vertical, horizontal"
 )
 """First words that go from a name of several words; an owner ("woman's") goes too."""
 
-STATES = frozenset(
-    "low half small oncoming muted speaker incoming outbox inbox moon face departure arrival empty "
-    "wilted fallen derelict love clinking pouring glowing shooting linked round done".split()
+STATES = _listed(
+    "low, half, small, oncoming, muted, speaker, incoming, outbox, inbox, moon, face, departure, arrival, empty,"
+    "wilted, fallen, derelict, love, clinking, pouring, glowing, shooting, linked, round, done"
 )
 """Words of names that tell a state of another thing."""
 
-NO_THING = frozenset(
-    name.strip()
-    for name in """
+NO_THING = _listed(
+    """
     paw prints, pig nose, hatching chick, baby chick, rosette, blossom, cherry blossom, leafy green, wing,
     cooking, salt, butter, ice, bacon, popcorn, spaghetti, oden, sushi, sake, fondue, salad, cooked rice,
     curry rice, mate, hot beverage, ginger root, fried shrimp, canned food, bread, baguette bread, garlic,
@@ -96,8 +100,8 @@ NO_THING = frozenset(
     elevator, computer disk, video game, love hotel, yarn, thread, clinking glasses, receipt,
     locked, unlocked, clothes, mirror ball, bookmark tabs, card index, american football, herb, seat,
     sauropod, school, bank, post office, hospital, hotel, department store, convenience store, factory
-    """.replace("\n", " ").split(",")
-)  # fmt: skip
+    """
+)
 """Names of the groups above that name an activity, a place, weather, a mass, a sign or a part."""
 
 COUNTERPARTS = {

@@ -1,6 +1,6 @@
 """Picture of the 300-class world for the docs: scenes, and below each the masks of its things.
 
-    python -m pipelines.world300_picture [--emoji-font FILE] --out docs/images/world300.png
+python -m pipelines.world300_picture [--emoji-font FILE] --out docs/images/world300.png
 """
 
 from __future__ import annotations

@@ -173,7 +173,8 @@ def _bar(shape: tuple[int, ...], dice: Dice) -> tuple[NDArray[np.float32], NDArr
     along, across = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
     ends = [along * long * s + across * half * t for s, t in ((-1, -1), (-1, 1), (1, 1), (1, -1))]
     picture = Image.new("L", (2 * w, 2 * h))
-    corners = [tuple((2 * (end + [x, y])).tolist()) for end in ends]
+    middle = np.array([x, y])
+    corners = [tuple((2 * (end + middle)).tolist()) for end in ends]
     ImageDraw.Draw(picture).polygon(corners, fill=255)
     bar = np.asarray(picture.reduce(2), dtype=np.float32) / np.float32(255)
     color = [c + dice.between(-40, 40) for c in dice.choice(BAR_COLORS)]

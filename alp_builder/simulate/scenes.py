@@ -2,9 +2,10 @@
 
 A thing is rasterised once, at twice the size, into **labels** (which part covers a subpixel);
 colours, pattern and light are put on the labels and 2 x 2 subpixels averaged. The thing's mask is
-where at least half a pixel is covered. (Emoji are drawn otherwise: `emoji_things`.) Things are then laid down one after the other; the **owner
+where at least half a pixel is covered. Things are then laid down one after the other; the **owner
 map** says which thing is on top of each pixel, and a thing's visible mask is where it is the owner.
-A place is taken only if everything there stays visible enough.
+A place is taken only if everything there stays visible enough. Things of emoji are drawn otherwise, by
+`emoji_things`; all else is the same.
 
 Coordinates are pixels, x right and y down; arrays are `(height, width)`.
 """

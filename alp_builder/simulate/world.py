@@ -47,7 +47,7 @@ CHUNK = 64
 
 VECTOR_LICENCE = "Generated data, no rights reserved"
 EMOJI_LICENCE = (
-    "Drawn from a colour-emoji font, whose licence holds for its glyphs (Noto Color Emoji: SIL OFL 1.1)"
+    "Drawn with a colour-emoji font, whose licence holds for its glyphs (Noto: SIL OFL 1.1)"
 )
 """What the files say of rights."""
 

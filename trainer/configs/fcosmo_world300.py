@@ -1,4 +1,4 @@
-"""FCOS-MO on the 300-class world: masks of 60 base classes, ALPs of all 300, one GPU.
+r"""FCOS-MO on the 300-class world: masks of 60 base classes, ALPs of all 300, one GPU.
 
     make world300
     python -m trainer.train --config-file trainer/configs/fcosmo_world300.py
@@ -6,7 +6,7 @@
 Not trained yet: no score to expect. Sizes and reasons: `common/world300.py`. A run that is there is evaluated
 again, under names of your own if you like, by
 
-    python -m trainer.train --config-file trainer/configs/fcosmo_world300.py --eval-only \\
+    python -m trainer.train --config-file trainer/configs/fcosmo_world300.py --eval-only \
         data.test.names=my_names.json
 """
 

@@ -98,7 +98,7 @@ def _other(cfg: Any) -> Iterator[Need]:
         load_split(cfg.data.split)
     except AlpError as error:
         yield Need(str(cfg.data.split), "class split", "data.split", str(error))
-    encoder = cfg.text.encoders[cfg.text.name] if cfg.text.name in cfg.text.encoders else {}
+    encoder = cfg.text.encoders.get(cfg.text.name, {})
     for name in ("vectors", "names"):
         if isinstance(path := encoder.get(name), str):
             key = f"text.encoders.{cfg.text.name}.{name}"

@@ -38,7 +38,9 @@ def read_names(path: str | Path, classes: Sequence[str]) -> list[str]:
             f"{path}: no names file ({error.strerror}); expected a JSON object, class to other name"
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadDataError(f"{path}: expected a JSON object, class to other name: {error}") from None
+        raise BadDataError(
+            f"{path}: expected a JSON object, class to other name: {error}"
+        ) from None
     for name in given:
         if name not in classes:
             close = difflib.get_close_matches(name, classes, 1)

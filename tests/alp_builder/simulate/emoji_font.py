@@ -40,7 +40,7 @@ def write_font(path: Path, texts: Sequence[str], pictures: Sequence[Image.Image]
     builder.setupGlyphOrder([".notdef", *names])
     builder.setupCharacterMap({ord(t[0]): n for t, n in zip(texts, names, strict=True)})
     builder.setupGlyf({})
-    builder.setupHorizontalMetrics({n: (2550, 0) for n in (".notdef", *names)})
+    builder.setupHorizontalMetrics(dict.fromkeys((".notdef", *names), (2550, 0)))
     builder.setupHorizontalHeader(ascent=1900, descent=-500)
     builder.setupNameTable({"familyName": "Test Emoji", "styleName": "Regular"})
     builder.setupOS2()

@@ -1,6 +1,6 @@
 """A dry run names every file a recipe reads, what is wrong with it, and whether the files fit together.
 
-The data roots are small ones of real photographs, masks, class lists and hierarchy, laid out as docs/recipes.md says.
+The data roots are small ones of real photographs and class lists, laid out as docs/recipes.md says.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def _edit(path: str, change: Callable[[Any], object]) -> Callable[[Path], None]:
 
 
 def _image(folder: str) -> Callable[[Path], None]:
-    return lambda root: sorted((root / folder).glob("*.jpg"))[0].unlink()
+    return lambda root: min((root / folder).glob("*.jpg")).unlink()
 
 
 def _leak(root: Path) -> None:

@@ -32,9 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scenes = EmojiConfig(train=16, val=1, test=2, image_size=64, min_things=3, max_things=5)
     simulate_scenes(scenes, folder / "world", progress=False, emoji_font=str(font))
     world, said = folder / "world", folder / "narratives.jsonl"
-    simulate_narratives(
-        world / "instances_train.json", find_profile("coco"), said, progress=False
-    )
+    simulate_narratives(world / "instances_train.json", find_profile("coco"), said, progress=False)
     names = [*(kind.name for kind in classes), *emoji_synonyms().values()]
     rng = np.random.default_rng(0)
     np.save(folder / "vectors.npy", rng.normal(size=(len(names), 8)).astype(np.float32))
