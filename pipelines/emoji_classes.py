@@ -246,12 +246,12 @@ def _order(count: int, what: str) -> list[int]:
 def _distinct(pool: list[Candidate], first: int, font: Path) -> list[Candidate]:
     """Step 5; the first ones, which are base, stay whatever they look like."""
     kept: list[Candidate] = []
-    seen: list[NDArray[np.float32]] = []
+    seen = np.empty((len(pool), SIDE, SIDE, 4), dtype=np.float32)
     for candidate in pool:
         picture = thumbnail(read_glyph(font, candidate.text), SIDE)
-        if len(kept) < first or nearest(picture, np.stack(seen)) >= NEAR:
+        if len(kept) < first or nearest(picture, seen[: len(kept)]) >= NEAR:
+            seen[len(kept)] = picture
             kept.append(candidate)
-            seen.append(picture)
     return kept
 
 
