@@ -55,9 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _dry_run(cfg: Any) -> int:
-    """Say what the config needs; the exit code is 1 if something is missing."""
+    """Say what the config needs; the exit code is 1 if something is missing or wrong."""
     lines, missing = report(cfg)
-    found = f"{missing} of {len(lines)} missing" if missing else "nothing is missing"
+    found = f"{missing} of {len(lines)} missing or wrong" if missing else "nothing is missing"
     print("\n".join([*lines, found]))  # noqa: T201 - the command's own output
     return int(missing > 0)
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import msgspec
 
+from alp_builder.errors import UsageError
 from alp_builder.simulate import (
     PROFILES,
+    EmojiConfig,
     SceneConfig,
     find_profile,
     simulate_narratives,
@@ -18,6 +20,7 @@ from alp_builder.simulate import (
 
 SCENES_EXAMPLE = """example:
   alps simulate scenes --out data/world --train 2000 --val 300 --test 300 --seed 1 --workers 2
+  alps simulate scenes --shapes emoji --out data/world300 --train 20000     # 300 classes, for GPUs
 
 The data are simulated, and say so in their `info` blocks. A stopped run goes on where it was when
 the same command is given again; a world that is there already is kept if it is of the same settings."""
@@ -61,6 +64,18 @@ def _add_scenes(forms: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         note = f"{SCENE_HELP[field]} (default {default})"
         scenes.add_argument(flag, type=type(default), default=default, help=note)
     _add_common(scenes)
+    scenes.add_argument(
+        "--shapes",
+        choices=("vector", "emoji"),
+        default="vector",
+        help="vector: 36 classes of drawn shapes; emoji: 300 classes of a colour-emoji font",
+    )
+    emoji = scenes.add_argument_group("with --shapes emoji")
+    emoji.add_argument("--emoji-font", metavar="FILE", help="by default the one installed")
+    bends = EmojiConfig()
+    for field, note in EMOJI_HELP.items():
+        flag, default = "--" + field, getattr(bends, field)
+        emoji.add_argument(flag, type=float, help=f"{note} (default {default})")
 
 
 def _add_narratives(forms: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -107,6 +122,21 @@ SCENE_HELP = {
 }
 """Help of each field of `SceneConfig`."""
 
+EMOJI_HELP = {
+    "turn": "greatest turn to each side, degrees",
+    "mirror": "probability that a thing is mirrored",
+    "stretch": "greatest change of width against height, a share",
+    "shear": "greatest shear",
+    "perspective": "by how much of its box a corner moves at most",
+    "hue": "greatest turn of the colours, degrees",
+    "saturation": "greatest change of saturation, a share",
+    "brightness": "greatest change of brightness, a share",
+    "contrast": "greatest change of contrast, a share",
+    "blur": "greatest radius of blur, in sides of the thing",
+    "cover": "probability that a bar lies over a thing",
+}
+"""Help of each field that `EmojiConfig` adds."""
+
 
 def run(args: argparse.Namespace) -> int:
     """Carry out `alps simulate`; prints a summary and returns the exit code.
@@ -117,8 +147,13 @@ def run(args: argparse.Namespace) -> int:
     """
     summary: msgspec.Struct
     if args.what == "scenes":
-        config = SceneConfig(**{f: getattr(args, f) for f in SceneConfig.__struct_fields__})
-        summary = simulate_scenes(config, args.out, args.workers, progress=not args.json)
+        summary = simulate_scenes(
+            _settings(args),
+            args.out,
+            args.workers,
+            progress=not args.json,
+            emoji_font=args.emoji_font or "",
+        )
     else:
         summary = simulate_narratives(
             args.coco,
@@ -138,6 +173,17 @@ def run(args: argparse.Namespace) -> int:
         for name, value in msgspec.to_builtins(summary).items():
             sys.stdout.write(f"{name.replace('_', ' '):>24}: {_plain(value)}\n")
     return 0
+
+
+def _settings(args: argparse.Namespace) -> SceneConfig:
+    """Settings of the world that is asked for."""
+    common = {field: getattr(args, field) for field in SceneConfig.__struct_fields__}
+    given = {f: getattr(args, f) for f in EMOJI_HELP if getattr(args, f) is not None}
+    if args.shapes == "emoji":
+        return EmojiConfig(**common, **given)
+    if odd := [f"--{f}" for f in given] + ["--emoji-font"] * (args.emoji_font is not None):
+        raise UsageError(f"{', '.join(odd)}: only with --shapes emoji")
+    return SceneConfig(**common)
 
 
 def _plain(value: object) -> str:

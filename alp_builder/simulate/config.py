@@ -1,4 +1,4 @@
-"""Settings of a world."""
+"""Settings of a world: of vector shapes (`SceneConfig`), or of emoji (`EmojiConfig`)."""
 
 from __future__ import annotations
 
@@ -96,3 +96,61 @@ class SceneConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         """Hash of the settings and the world's version, 16 hex digits."""
         text = msgspec.json.encode([WORLD_VERSION, self])
         return hashlib.sha256(text).hexdigest()[:16]
+
+
+class EmojiConfig(SceneConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of a world of emoji: 300 classes, and things bent far from the one picture each has.
+
+    The glyphs come from a font, of which the settings hold the hash only: the same settings give the
+    same bytes wherever the font lies. `open_font` finds it.
+
+    Attributes:
+        shapes: What is drawn; says in a file of settings that it is a world of emoji.
+        font_sha256: Hash of the font.
+        turn: Greatest turn to each side in degrees.
+        mirror: Probability that a thing is mirrored.
+        stretch: Greatest change of width against height, as a share.
+        shear: Greatest shear.
+        perspective: By how much of its box a corner is moved at most.
+        hue: Greatest turn of the colours in degrees.
+        saturation: Greatest change of saturation, as a share.
+        brightness: Greatest change of brightness, as a share.
+        contrast: Greatest change of contrast, as a share.
+        blur: Greatest radius of blur, in sides of the thing.
+        cover: Probability that a bar of the background's kind lies over a thing.
+    """
+
+    shapes: str = "emoji"
+    font_sha256: str = ""
+    turn: float = 60.0
+    mirror: float = 0.5
+    stretch: float = 0.2
+    shear: float = 0.2
+    perspective: float = 0.12
+    hue: float = 25.0
+    saturation: float = 0.35
+    brightness: float = 0.25
+    contrast: float = 0.25
+    blur: float = 0.02
+    cover: float = 0.25
+
+    def check(self) -> None:
+        """Raise `UsageError` where a setting is out of range."""
+        SceneConfig.check(self)
+        rules = (
+            (self.shapes == "emoji", "shapes must be emoji"),
+            (0 <= self.turn <= 180 and 0 <= self.hue <= 180, "turn and hue must be 0 to 180"),
+            (0 <= self.mirror <= 1 and 0 <= self.cover <= 1, "mirror and cover must be 0 to 1"),
+            (0 <= self.perspective <= 0.3, "perspective must be 0 to 0.3"),
+            (
+                all(0 <= value < 1 for value in (self.stretch, self.shear, self.blur)),
+                "stretch, shear and blur must be at least 0 and under 1",
+            ),
+            (
+                all(0 <= v <= 1 for v in (self.saturation, self.brightness, self.contrast)),
+                "saturation, brightness and contrast must be 0 to 1",
+            ),
+        )
+        for holds, rule in rules:
+            if not holds:
+                raise UsageError(f"world settings: {rule}; got {self}")

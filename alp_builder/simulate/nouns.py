@@ -20,16 +20,31 @@ IRREGULAR = {
     "tooth": "teeth",
     "tomato": "tomatoes",
     "potato": "potatoes",
+    "mango": "mangoes",
+    "ox": "oxen",
+    "scarf": "scarves",
+    "die": "dice",
 }
 """Plurals that no rule gives."""
 
 INVARIABLE = frozenset(
-    {"sheep", "fish", "deer", "skis", "scissors", "broccoli", "spectacles", "jeans"}
+    {"sheep", "fish", "blowfish", "jellyfish", "deer", "moose", "bison", "squid", "shrimp"}
+    | {"skis", "scissors", "broccoli", "spectacles", "jeans", "grapes", "cherries", "blueberries"}
+    | {"glasses", "sunglasses", "goggles", "shorts", "briefs", "chopsticks", "fries", "pancakes"}
+    | {"gloves", "socks", "maracas", "luggage"}
 )
 """Nouns whose plural is the noun."""
 
-PLURAL_ONLY = frozenset({"skis", "scissors", "spectacles", "jeans", "broccoli"})
-"""Nouns that take no article of their own."""
+PLURAL_ONLY = frozenset(
+    {"skis", "scissors", "spectacles", "jeans", "broccoli", "grapes", "cherries", "blueberries"}
+    | {"glasses", "sunglasses", "goggles", "shorts", "briefs", "chopsticks", "fries", "pancakes"}
+    | {"gloves", "socks", "maracas", "luggage"}
+)
+"""Nouns that take no article of their own: plurals, and what is not counted."""
+
+SOUND_OF_A_VOWEL = ("umbr", "uten", "upper", "hour")
+SOUND_OF_A_CONSONANT = ("ewe", "euro")
+"""How names start whose first letter does not tell the article."""
 
 NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 """Numbers a speaker counts to."""
@@ -67,4 +82,6 @@ def article(name: str) -> str:
     """
     if name.split(" ")[-1] in PLURAL_ONLY:
         return ""
-    return "an" if name[0].lower() in "aeio" or name.startswith(("umbr", "uten", "upper")) else "a"
+    if name.startswith(SOUND_OF_A_CONSONANT):
+        return "a"
+    return "an" if name[0].lower() in "aeio" or name.startswith(SOUND_OF_A_VOWEL) else "a"

@@ -4,7 +4,8 @@ A thing is rasterised once, at twice the size, into **labels** (which part cover
 colours, pattern and light are put on the labels and 2 x 2 subpixels averaged. The thing's mask is
 where at least half a pixel is covered. Things are then laid down one after the other; the **owner
 map** says which thing is on top of each pixel, and a thing's visible mask is where it is the owner.
-A place is taken only if everything there stays visible enough.
+A place is taken only if everything there stays visible enough. Things of emoji are drawn otherwise, by
+`emoji_things`; all else is the same.
 
 Coordinates are pixels, x right and y down; arrays are `(height, width)`.
 """
@@ -12,7 +13,7 @@ Coordinates are pixels, x right and y down; arrays are `(height, width)`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,7 @@ class Sprite:
         pixels: Colours times coverage, `(h, w, 3)`, float32 grey levels.
         coverage: Share of each pixel covered, `(h, w)`, float32 in [0, 1].
         mask: Where at least half a pixel is covered, `(h, w)`.
+        solid: Where the thing, or what lies over it, hides what is behind; the mask is inside.
     """
 
     kind: WorldClass
@@ -63,6 +65,44 @@ class Sprite:
     pixels: NDArray[np.float32]
     coverage: NDArray[np.float32]
     mask: NDArray[np.bool_]
+    solid: NDArray[np.bool_]
+
+
+class Things(Protocol):
+    """What draws the things of a world."""
+
+    @property
+    def classes(self) -> tuple[WorldClass, ...]:
+        """Classes of the world, base first."""
+
+    def pick(self, dice: Dice) -> tuple[WorldClass, str]:
+        """A class and the word of a colour, empty where there is none."""
+
+    def draw(self, kind: WorldClass, color: str, side: float, light: float, dice: Dice) -> Sprite:
+        """A thing; arguments as of `draw_sprite`."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorThings:
+    """Things made of vector shapes."""
+
+    @property
+    def classes(self) -> tuple[WorldClass, ...]:
+        """The classes, base first."""
+        return CLASSES
+
+    def pick(self, dice: Dice) -> tuple[WorldClass, str]:
+        """A class and a colour that is natural for it."""
+        kind = dice.choice(CLASSES)
+        return kind, dice.choice(NATURAL_COLORS.get(kind.shape, tuple(COLORS)))
+
+    def draw(self, kind: WorldClass, color: str, side: float, light: float, dice: Dice) -> Sprite:
+        """A thing, rasterised."""
+        return draw_sprite(kind, color, side, light, dice)
+
+
+VECTOR_THINGS = VectorThings()
+"""Things of the usual world."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +126,16 @@ class Scene:
     horizon: float
 
 
-def draw_scene(config: SceneConfig, split: str, index: int) -> Scene:
+def draw_scene(
+    config: SceneConfig, split: str, index: int, things: Things = VECTOR_THINGS
+) -> Scene:
     """Draw a scene.
 
     Args:
         config: Settings of the world.
         split: Split of the scene.
         index: Index within the split.
+        things: What draws its things.
 
     Returns:
         The scene; the same for the same arguments, whatever else is drawn.
@@ -113,11 +156,10 @@ def draw_scene(config: SceneConfig, split: str, index: int) -> Scene:
     kind, color = None, ""
     for _ in range(wanted):
         if kind is None or not dice.chance(config.repeat_rate):
-            kind = dice.choice(CLASSES)
-            color = dice.choice(NATURAL_COLORS.get(kind.shape, tuple(COLORS)))
+            kind, color = things.pick(dice)
         ratio = config.max_scale / config.min_scale
         scale = config.min_scale * ratio ** dice.uniform()
-        sprite = draw_sprite(kind, color, scale * size, light, dice)
+        sprite = things.draw(kind, color, scale * size, light, dice)
         place = _find_place(sprite, owner, visible, whole, config, dice)
         if place is None:
             continue
@@ -156,7 +198,8 @@ def draw_sprite(kind: WorldClass, color: str, side: float, light: float, dice: D
         painted += quarter
     coverage = np.ascontiguousarray(painted[:, :, 3])
     pixels = painted[:, :, :3] * shade(coverage.shape, light, dice)[:, :, None]
-    return Sprite(kind, color, pixels, coverage, coverage >= 0.5)
+    mask = coverage >= 0.5
+    return Sprite(kind, color, pixels, coverage, mask, mask)
 
 
 def _outline(
@@ -247,11 +290,11 @@ def _find_place(
         # A thing may stick out of the image by a quarter of its box.
         x = round(dice.between(-0.25 * w, size - 0.75 * w))
         y = round(dice.between(-0.25 * h, size - 0.75 * h))
-        mask, under = _crop(sprite.mask, x, y, size), _crop_canvas(owner, x, y, h, w)
-        shown = int(mask.sum())
+        solid, under = _crop(sprite.solid, x, y, size), _crop_canvas(owner, x, y, h, w)
+        shown = int(_crop(sprite.mask, x, y, size).sum())
         if shown < max(MIN_AREA, config.min_visible * area):
             continue
-        hidden = np.bincount(under[mask] + 1, minlength=len(whole) + 1)[1:].tolist()
+        hidden = np.bincount(under[solid] + 1, minlength=len(whole) + 1)[1:].tolist()
         if all(
             v - loss >= max(MIN_AREA, config.min_visible * total)
             for v, loss, total in zip(visible, hidden, whole, strict=True)
@@ -292,7 +335,9 @@ def _lay(
     under = _crop_canvas(canvas, x, y, h, w)
     under *= 1 - _crop(sprite.coverage, x, y, size)[:, :, None]
     under += _crop(sprite.pixels, x, y, size)
-    _crop_canvas(owner, x, y, h, w)[_crop(sprite.mask, x, y, size)] = index
+    owned = _crop_canvas(owner, x, y, h, w)
+    owned[_crop(sprite.solid, x, y, size)] = -1
+    owned[_crop(sprite.mask, x, y, size)] = index
 
 
 def _expose(canvas: NDArray[np.float32], level: float, fall: float, light: float) -> None:

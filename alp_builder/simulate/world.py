@@ -4,6 +4,7 @@
     OUT/val/010000000.jpg ...        instances_val.json
     OUT/test/020000000.jpg ...       instances_test.json
 
+A world of emoji has `synonyms.json` too, another name of each class for the test of an open vocabulary.
 Work goes on in `OUT.partial` and is renamed to `OUT` at the end, so a world is whole or not there.
 Scenes are drawn in chunks; a finished chunk leaves its annotations in `OUT.partial/.chunks`, and a
 run that is started again draws only the chunks that are missing. Bytes depend on the settings only,
@@ -29,12 +30,26 @@ from tqdm import tqdm
 
 from alp_builder.errors import UsageError
 from alp_builder.files import exclusive, write_atomic
-from alp_builder.simulate.config import ID_STRIDE, SPLITS, WORLD_VERSION, SceneConfig
-from alp_builder.simulate.scenes import Scene, draw_scene
-from alp_builder.simulate.vocabulary import CLASSES
+from alp_builder.simulate.config import (
+    ID_STRIDE,
+    SPLITS,
+    WORLD_VERSION,
+    EmojiConfig,
+    SceneConfig,
+)
+from alp_builder.simulate.emoji_classes import emoji_synonyms
+from alp_builder.simulate.emoji_things import emoji_things
+from alp_builder.simulate.scenes import VECTOR_THINGS, Scene, Things, draw_scene
+from alp_builder.simulate.vocabulary import WorldClass
 
 CHUNK = 64
 """Scenes of a chunk."""
+
+VECTOR_LICENCE = "Generated data, no rights reserved"
+EMOJI_LICENCE = (
+    "Drawn with a colour-emoji font, whose licence holds for its glyphs (Noto: SIL OFL 1.1)"
+)
+"""What the files say of rights."""
 
 
 class SceneSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +81,7 @@ class _World(msgspec.Struct):
     """What `world.json` tells of a whole world: how it was drawn, and the things of its splits."""
 
     fingerprint: str
-    settings: SceneConfig
+    settings: dict[str, Any]
     things: dict[str, int]
     simulated: bool = True
 
@@ -79,28 +94,40 @@ class _Drawn(msgspec.Struct):
 
 
 def simulate_scenes(
-    config: SceneConfig, out_dir: Path, workers: int = 1, *, progress: bool = True
+    config: SceneConfig,
+    out_dir: Path,
+    workers: int = 1,
+    *,
+    progress: bool = True,
+    emoji_font: str = "",
 ) -> SceneSummary:
     """Draw a world.
 
     Args:
-        config: Settings of the world.
+        config: Settings of the world: an `EmojiConfig` for a world of emoji.
         out_dir: Folder that shall appear.
         workers: Processes.
         progress: Whether to show a progress bar.
+        emoji_font: Font of a world of emoji; by default the one installed.
 
     Returns:
         Counts; `resumed_scenes` were already there, from a run that was stopped or a whole one.
 
     Raises:
         UsageError: If a setting is out of range, the folder exists and is no world of these
-            settings, a stopped run of other settings lies beside it, or another process draws it.
+            settings, a stopped run of other settings lies beside it, another process draws it, or
+            there is no font to draw emoji with.
+        BadDataError: If the font lacks a class.
     """
     config.check()
     if workers < 1:
         raise UsageError(f"workers must be at least 1, got {workers}")
+    kit: Things = VECTOR_THINGS
+    if isinstance(config, EmojiConfig):
+        config, kit = emoji_things(config, emoji_font)
     if out_dir.exists():
-        return _summary(config, out_dir, _drawn_before(out_dir, config), config.total)
+        there = _drawn_before(out_dir, config)
+        return _summary(config, out_dir, there, config.total, kit.classes)
     work = out_dir.with_name(out_dir.name + ".partial")
     _claim(work, config)
     lock = exclusive(work / ".chunks" / "lock", f"drawing {out_dir}")
@@ -112,7 +139,7 @@ def simulate_scenes(
     missing = [chunk for chunk in chunks if not (work / ".chunks" / chunk.file).exists()]
     total = config.total
     resumed = total - sum(chunk.stop - chunk.start for chunk in missing)
-    draw = partial(_draw_chunk, config=config, work=work)
+    draw = partial(_draw_chunk, config=config, work=work, kit=kit)
     with ExitStack() as stack:
         stack.enter_context(lock)
         bar = stack.enter_context(
@@ -130,25 +157,31 @@ def simulate_scenes(
             done = stack.enter_context(ProcessPoolExecutor(workers)).map(draw, missing)
         for count in done:
             bar.update(count)
-    things = {split: _write_split(work, split, chunks, config) for split in SPLITS}
-    write_atomic(work / "split.json", _json(_split_record()))
-    world = _World(config.fingerprint(), config, things)
+    things = {split: _write_split(work, split, chunks, config, kit.classes) for split in SPLITS}
+    write_atomic(work / "split.json", _json(_split_record(kit.classes)))
+    if isinstance(config, EmojiConfig):
+        write_atomic(work / "synonyms.json", _json(emoji_synonyms()))
+    world = _World(config.fingerprint(), msgspec.to_builtins(config), things)
     write_atomic(work / "world.json", _json(world))
     shutil.rmtree(work / ".chunks")
     work.rename(out_dir)
-    return _summary(config, out_dir, things, resumed)
+    return _summary(config, out_dir, things, resumed, kit.classes)
 
 
 def _summary(
-    config: SceneConfig, out_dir: Path, things: dict[str, int], resumed: int
+    config: SceneConfig,
+    out_dir: Path,
+    things: dict[str, int],
+    resumed: int,
+    classes: tuple[WorldClass, ...],
 ) -> SceneSummary:
     return SceneSummary(
         simulated=True,
         folder=str(out_dir),
         scenes={split: config.count(split) for split in SPLITS},
         things=things,
-        classes=len(CLASSES),
-        novel_classes=sum(kind.is_novel for kind in CLASSES),
+        classes=len(classes),
+        novel_classes=sum(kind.is_novel for kind in classes),
         resumed_scenes=resumed,
         fingerprint=config.fingerprint(),
     )
@@ -162,9 +195,12 @@ def _drawn_before(out_dir: Path, config: SceneConfig) -> dict[str, int]:
         raise UsageError(
             f"{out_dir} exists and is no world of this version; remove it or give another folder"
         ) from error
-    old, new = msgspec.to_builtins(there.settings), msgspec.to_builtins(config)
+    old, new = there.settings, msgspec.to_builtins(config)
+    old, new = ({"shapes": "vector", **settings} for settings in (old, new))
     if other := [
-        f"{name} = {old[name]} (asked: {new[name]})" for name in new if old[name] != new[name]
+        f"{name} = {old.get(name)} (asked: {new[name]})"
+        for name in new
+        if old.get(name) != new[name]
     ]:
         raise UsageError(
             f"{out_dir} was drawn with {', '.join(other)}; remove it, or give another folder"
@@ -189,11 +225,11 @@ def _claim(work: Path, config: SceneConfig) -> None:
     write_atomic(mark, config.fingerprint().encode())
 
 
-def _draw_chunk(chunk: _Chunk, config: SceneConfig, work: Path) -> int:
+def _draw_chunk(chunk: _Chunk, config: SceneConfig, work: Path, kit: Things) -> int:
     """Draw a chunk's scenes; its record appears last, when all images are there."""
     drawn = _Drawn([], [])
     for index in range(chunk.start, chunk.stop):
-        scene = draw_scene(config, chunk.split, index)
+        scene = draw_scene(config, chunk.split, index, kit)
         image_id = SPLITS.index(chunk.split) * ID_STRIDE + index
         name = f"{image_id:09d}.jpg"
         buffer = io.BytesIO()
@@ -241,7 +277,13 @@ def annotations_of(scene: Scene, image_id: int) -> list[dict[str, Any]]:
     ]
 
 
-def _write_split(work: Path, split: str, chunks: list[_Chunk], config: SceneConfig) -> int:
+def _write_split(
+    work: Path,
+    split: str,
+    chunks: list[_Chunk],
+    config: SceneConfig,
+    classes: tuple[WorldClass, ...],
+) -> int:
     """Write a split's COCO file; the number of its things."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -262,7 +304,13 @@ def _write_split(work: Path, split: str, chunks: list[_Chunk], config: SceneConf
             "fingerprint": config.fingerprint(),
             "settings": msgspec.to_builtins(config),
         },
-        "licenses": [{"id": 1, "name": "Generated data, no rights reserved", "url": ""}],
+        "licenses": [
+            {
+                "id": 1,
+                "name": EMOJI_LICENCE if isinstance(config, EmojiConfig) else VECTOR_LICENCE,
+                "url": "",
+            }
+        ],
         "images": images,
         "annotations": [{"id": first + i, **a} for i, a in enumerate(annotations)],
         "categories": [
@@ -272,17 +320,17 @@ def _write_split(work: Path, split: str, chunks: list[_Chunk], config: SceneConf
                 "plural": kind.many,
                 "supercategory": kind.supercategory,
             }
-            for kind in CLASSES
+            for kind in classes
         ],
     }
     write_atomic(work / f"instances_{split}.json", _json(record))
     return len(annotations)
 
 
-def _split_record() -> dict[str, Any]:
+def _split_record(classes: tuple[WorldClass, ...]) -> dict[str, Any]:
     """Base and novel classes by name and by id."""
-    base = [kind for kind in CLASSES if not kind.is_novel]
-    novel = [kind for kind in CLASSES if kind.is_novel]
+    base = [kind for kind in classes if not kind.is_novel]
+    novel = [kind for kind in classes if kind.is_novel]
     return {
         "simulated": True,
         "base": [kind.name for kind in base],

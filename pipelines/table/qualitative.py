@@ -9,7 +9,8 @@ paper there are three kinds of picture:
     wrong        no detection of its class covers it even fairly, one of another class does
 
 Each kind shows the cases with the highest score (of `right`, the right one; else the wrong one), no image
-and no class of truth twice.
+and no class of truth twice. Beside the picture goes `NAME.json`: the rule's numbers, how many cases of each kind
+there are, and which are shown.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from pycocotools import mask as mask_utils
 from alp_builder.errors import AlpError, UsageError
 from alp_builder.files import write_atomic
 from trainer.data.cocofile import CocoAnnotation, CocoFile, Rle, read_coco
-from trainer.evaluation.predictions import Prediction, read_predictions
+from trainer.evaluation.predictions import Prediction, read_predictions, write_json
 from trainer.evaluation.splits import load_split
 
 GOOD, FAIR = 0.75, 0.5
@@ -65,7 +66,10 @@ class Case:
 
 
 def cases_of(
-    things: Sequence[CocoAnnotation], found: Sequence[Prediction], novel: set[int]
+    things: Sequence[CocoAnnotation],
+    found: Sequence[Prediction],
+    novel: set[int],
+    least_score: float = LEAST_SCORE,
 ) -> list[Case]:
     """The cases of one image.
 
@@ -73,8 +77,9 @@ def cases_of(
         things: Truth of the image.
         found: Its detections.
         novel: Category ids of novel classes.
+        least_score: Least score of a detection that is looked at.
     """
-    found = sorted((f for f in found if f["score"] >= LEAST_SCORE), key=lambda f: -f["score"])
+    found = sorted((f for f in found if f["score"] >= least_score), key=lambda f: -f["score"])
     if not things or not found:
         return []
     codes = [_rle(thing) for thing in things]
@@ -117,19 +122,61 @@ def pick(cases: Iterable[Case], count: int) -> dict[str, list[Case]]:
     return chosen
 
 
-def all_cases(truth: CocoFile, found: Sequence[Prediction], novel: set[int]) -> list[Case]:
-    """The cases of all images."""
+def all_cases(
+    truth: CocoFile,
+    found: Sequence[Prediction],
+    novel: set[int],
+    least_score: float = LEAST_SCORE,
+) -> list[Case]:
+    """The cases of all images; arguments as of `cases_of`.
+
+    Raises:
+        UsageError: If the detections are of other images than the truth.
+    """
     things: dict[int, list[CocoAnnotation]] = defaultdict(list)
     for annotation in truth.annotations:
         things[annotation.image_id].append(annotation)
     detections: dict[int, list[Prediction]] = defaultdict(list)
     for prediction in found:
         detections[prediction["image_id"]].append(prediction)
+    if odd := detections.keys() - {image.id for image in truth.images}:
+        raise UsageError(
+            f"{len(odd)} images with detections are not of this split, such as {min(odd)}; give --split "
+            "and --world as the run was evaluated"
+        )
     return [
         case
         for image in truth.images
-        for case in cases_of(things[image.id], detections[image.id], novel)
+        for case in cases_of(things[image.id], detections[image.id], novel, least_score)
     ]
+
+
+def record(
+    truth: CocoFile,
+    cases: Sequence[Case],
+    chosen: Mapping[str, Sequence[Case]],
+    least_score: float,
+) -> dict[str, Any]:
+    """What the picture shows, for whoever wants to check the rule."""
+    names = {category.id: category.name for category in truth.categories}
+    files = {image.id: image.file for image in truth.images}
+    return {
+        "simulated": True,
+        "rule": {"good_iou": GOOD, "fair_iou": FAIR, "least_score": least_score},
+        "cases": {kind: sum(case.kind == kind for case in cases) for kind in KINDS},
+        "shown": {
+            kind: [
+                {
+                    "image": files[case.thing.image_id],
+                    "annotation": case.thing.id,
+                    "truth": names[case.thing.category_id],
+                    "found": [[names[f["category_id"]], round(f["score"], 4)] for f in case.found],
+                }
+                for case in row
+            ]
+            for kind, row in chosen.items()
+        },
+    }
 
 
 def picture(truth: CocoFile, images: Path, chosen: Mapping[str, Sequence[Case]]) -> bytes:
@@ -145,6 +192,8 @@ def picture(truth: CocoFile, images: Path, chosen: Mapping[str, Sequence[Case]])
         for axes in axes_row:
             axes.set_axis_off()
         axes_row[0].set_title(KINDS[kind], loc="left", fontsize=10, pad=22)
+        if not cases:
+            axes_row[0].text(0, 0.5, "no such case", fontsize=8)
         for axes, case in zip(axes_row, cases, strict=False):
             _draw(axes, Image.open(images / files[case.thing.image_id]).convert("RGB"), case, names)
     figure.suptitle("Simulated world; yellow: truth, blue: mask found; picked by rule", fontsize=9)
@@ -185,6 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--world", type=Path, default=Path("data/table/world"))
     parser.add_argument("--split", choices=("val", "test"), default="test")
     parser.add_argument("--count", type=int, default=4, help="pictures of each kind")
+    parser.add_argument("--least-score", type=float, default=LEAST_SCORE, help="of a detection")
     parser.add_argument("--out", type=Path, default=Path("results/qualitative.png"))
     args = parser.parse_args(arguments)
     try:
@@ -195,14 +245,17 @@ def main(arguments: list[str] | None = None) -> int:
         split = load_split(args.world / "split.json")
         ids = split.category_ids(truth.categories)
         novel = {ids[name] for name in split.novel}
-        cases = all_cases(truth, read_predictions(evaluations[-1]), novel)
+        found = read_predictions(evaluations[-1])
+        cases = all_cases(truth, found, novel, args.least_score)
         chosen = pick(cases, args.count)
+        shown = record(truth, cases, chosen, args.least_score)
         write_atomic(args.out, picture(truth, args.world / args.split, chosen))
+        write_json(args.out.with_suffix(".json"), shown)
     except AlpError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
-    counts = {kind: sum(case.kind == kind for case in cases) for kind in KINDS}
-    sys.stdout.write(msgspec.json.encode({"out": str(args.out), "cases": counts}).decode() + "\n")
+    summary = {"out": str(args.out), "cases": shown["cases"]}
+    sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
     return 0
 
 

@@ -42,6 +42,9 @@ logger = logging.getLogger(__name__)
 LAYOUT = 1
 """Version of the arrays; part of the fingerprint."""
 
+REASONS = 8
+"""How many reasons for what was left out a message names."""
+
 Polygon = NDArray[np.float32]
 """Points in pixels, float32 of shape `(P, 2)`."""
 
@@ -124,7 +127,7 @@ class MaskDataset:
         if self.report.missing > max_missing * len(wanted):
             raise UsageError(f"image root wrong? {self.report}; looked below {images}")
         self._rows = wanted[present]
-        logger.info("masks: %s; left out: %s", self.report, self.dropped)
+        logger.info("masks: %s; left out: %s", self.report, _shortened(self.dropped))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -186,6 +189,15 @@ def label_of_category(
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise UsageError(f"class {name!r} is in no category of {path}{hint}")
     return {id_: labels[name] for id_, name in names.items() if name in labels}
+
+
+def _shortened(dropped: dict[str, int]) -> str:
+    """The greatest counts, and how many more there are: there may be hundreds of classes."""
+    ranked = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
+    said = [f"{reason} {count}" for reason, count in ranked[:REASONS]]
+    rest = ranked[REASONS:]
+    more = f" and {sum(count for _, count in rest)} for {len(rest)} other reasons" if rest else ""
+    return (", ".join(said) or "nothing") + more
 
 
 def cache_masks(

@@ -1,7 +1,8 @@
 """What a config needs on disk, and what of it is missing: `python -m trainer.train ... --dry-run`.
 
-The config is walked, not run: every node that names a file or a folder to read is looked at. Nothing is
-written and no model is built, so a data root can be checked before a machine with GPUs is paid for.
+The config is walked, not run: every node that names a file or a folder to read is looked at, then whether they
+fit together. Nothing is written and no model is built, so a data root can be checked before a machine with
+GPUs is paid for.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import msgspec
 from omegaconf import DictConfig, ListConfig
 
 from alp_builder.errors import AlpError
+from trainer.engine.dataroot import findings
 from trainer.evaluation.splits import load_split
 
 FILES = {
     "annotations": "COCO-format instances file",
     "hierarchy": "class hierarchy of Open Images",
+    "names": "other names of the classes",
 }
 """Keys of a config that name a file to read."""
 
@@ -46,9 +49,9 @@ class Need:
 
     def line(self) -> str:
         """As shown to a user."""
-        state = "ok     " if not self.problem else "MISSING"
+        state = "ok      " if not self.problem else "MISSING "
         reason = f": {self.problem}" if self.problem else ""
-        return f"{state}  {self.path}  ({self.what}, {self.key}){reason}"
+        return f"{state} {self.path}  ({self.what}, {self.key}){reason}"
 
 
 def needs_of(cfg: Any) -> list[Need]:
@@ -95,6 +98,11 @@ def _other(cfg: Any) -> Iterator[Need]:
         load_split(cfg.data.split)
     except AlpError as error:
         yield Need(str(cfg.data.split), "class split", "data.split", str(error))
+    encoder = cfg.text.encoders.get(cfg.text.name, {})
+    for name in ("vectors", "names"):
+        if isinstance(path := encoder.get(name), str):
+            key = f"text.encoders.{cfg.text.name}.{name}"
+            yield _need(path, "text encoder", key, folder=False)
     weights = str(cfg.train.init_weights)
     if weights and "://" not in weights:
         yield _need(weights, "first weights", "train.init_weights", folder=False)
@@ -121,14 +129,14 @@ class _Shape(msgspec.Struct):
 
 
 def report(cfg: Any) -> tuple[list[str], int]:
-    """Lines for the user, and how many needs are missing.
+    """Lines for the user, and how many of them tell of something missing or wrong.
 
-    COCO-format files that are there are also opened, and their images and categories counted.
+    First what is to be there: COCO-format files that are there are also opened, and their images and categories
+    counted. Then whether what is there fits together (`trainer.engine.dataroot`).
     """
-    needs = needs_of(cfg)
     lines = []
-    missing = 0
-    for need in needs:
+    wrong = 0
+    for need in needs_of(cfg):
         line, problem = need.line(), need.problem
         if not problem and need.what == FILES["annotations"]:
             try:
@@ -137,6 +145,13 @@ def report(cfg: Any) -> tuple[list[str], int]:
             except msgspec.DecodeError as error:
                 problem = f"not in COCO format ({error})"
                 line = Need(need.path, need.what, need.key, problem).line()
-        missing += bool(problem)
+        wrong += bool(problem)
         lines.append(line)
-    return lines, missing
+    try:
+        load_split(cfg.data.split)
+    except AlpError:
+        return lines, wrong
+    for finding in findings(cfg):
+        wrong += bool(finding.problem)
+        lines.append(finding.line())
+    return lines, wrong

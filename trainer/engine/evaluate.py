@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from trainer.engine.pictures import draw, save_png
 from trainer.evaluation.evaluator import evaluate, read_hierarchy, table
 from trainer.evaluation.predictions import write_json
 from trainer.evaluation.splits import ClassSplit
+from trainer.evaluation.synonyms import read_names
+from trainer.modeling.columns import Embedder
 
 logger = logging.getLogger(__name__)
 
@@ -30,13 +33,14 @@ class Evaluator:
 
     Args:
         cfg: Config with `data.test`: `loader` (a call of `build_eval_loader`), `annotations`,
-            `protocol`, `hierarchy`, `pictures` and `picture_threshold`.
+            `protocol`, `hierarchy`, `pictures`, `picture_threshold`, and `names`: a file of other names
+            for classes (`trainer.evaluation.synonyms`), under which the model is evaluated too.
         model: The bare model.
         split: Base and novel classes; each must be a category of the annotations.
         folder: Run folder; results go to `evaluation_<step>/`.
 
     Raises:
-        UsageError: If a class, an image or the hierarchy is missing.
+        UsageError: If a class, an image, the hierarchy or the names file is missing.
     """
 
     def __init__(self, cfg: Any, model: nn.Module, split: ClassSplit, folder: Path) -> None:
@@ -47,6 +51,11 @@ class Evaluator:
         self.split = split
         truth = read_coco(self.annotations)
         self.category_ids = split.category_ids(truth.categories)
+        own = list(self.category_ids)
+        # What the classes are called, by the ending of the results' names.
+        self.namings: dict[str, list[str]] = {"": own}
+        if names := cfg.data.test.get("names"):
+            self.namings["_synonyms"] = read_names(names, own)
         if comm.is_main_process():
             # What is missing is told now, not after hours of training.
             construct(cfg.data.test.loader.images)
@@ -60,34 +69,55 @@ class Evaluator:
             step: Steps done, for the folder's name.
         """
         out = self.folder / f"evaluation_{step:07d}"
-        results = gather_in_order(self.predict(out / "pictures"))
+        metrics: dict[str, Any] = {}
+        for ending, names in self.namings.items():
+            pictures = self.cfg.data.test.pictures if not ending else 0
+            results = gather_in_order(self.predict(names, out / "pictures", pictures))
+            if comm.is_main_process():
+                write_results(out / f"results{ending}.json", results)
+                metrics |= self._score(results, ending)
         if not comm.is_main_process():
             return {}
-        write_results(out / "results.json", results)
-        test = self.cfg.data.test
-        metrics = {
-            "masks": evaluate(
-                self.annotations,
-                results,
-                self.split,
-                protocol=test.protocol,
-                hierarchy=test.hierarchy,
-            ),
-            "boxes": evaluate(self.annotations, results, self.split, iou_type="bbox"),
-        }
+        if len(self.namings) > 1:
+            metrics["renaming"] = self._renaming()
         write_json(out / "metrics.json", {"step": step, **metrics})
         for name, values in metrics.items():
-            logger.info("step %d, %s (percent):\n%s", step, name, table(values))
+            if name != "renaming":
+                logger.info("step %d, %s (percent):\n%s", step, name, table(values))
         return metrics
 
-    def predict(self, pictures: Path) -> list[Result]:
+    def _score(self, results: list[Result], ending: str) -> dict[str, Any]:
+        """Metrics of masks and of boxes."""
+        test = self.cfg.data.test
+        masks = evaluate(
+            self.annotations,
+            results,
+            self.split,
+            protocol=test.protocol,
+            hierarchy=test.hierarchy,
+        )
+        boxes = evaluate(self.annotations, results, self.split, iou_type="bbox")
+        return {f"masks{ending}": masks, f"boxes{ending}": boxes}
+
+    def _renaming(self) -> dict[str, float]:
+        """How many classes have another name, and how far the text encoder alone finds them again."""
+        own, other = self.namings[""], self.namings["_synonyms"]
+        embedder: Embedder = self.model.vocabulary.embedder  # type: ignore[union-attr, assignment]
+        nearest = (embedder.classes(other) @ embedder.classes(own).T).argmax(dim=1).tolist()
+        changed = [i for i, name in enumerate(own) if name != other[i]]
+        found = sum(nearest[i] == i for i in changed)
+        return {"classes": len(changed), "nearest_to_own_name": found / max(1, len(changed))}
+
+    def predict(self, names: Sequence[str], folder: Path, pictures: int) -> list[Result]:
         """COCO results of this process's share of the test images.
 
         Args:
-            pictures: Folder for pictures of the first `data.test.pictures` images.
+            names: What to look for, a name for each class of the split.
+            folder: Where pictures go.
+            pictures: Of how many images to draw one.
         """
         self.model.eval()
-        self.model.set_vocabulary(list(self.category_ids))  # type: ignore[operator]
+        self.model.set_vocabulary(list(names))  # type: ignore[operator]
         loader = construct(
             self.cfg.data.test.loader, rank=comm.get_rank(), world_size=comm.get_world_size()
         )
@@ -99,8 +129,8 @@ class Evaluator:
         ):
             for item, found in zip(batch, detect(self.model, batch, torch.float32), strict=True):
                 results += coco_results(item["image_id"], found, ids)
-                if comm.is_main_process() and drawn < self.cfg.data.test.pictures:
-                    self._draw(pictures, item, found)
+                if comm.is_main_process() and drawn < pictures:
+                    self._draw(folder, item, found)
                     drawn += 1
         return results
 

@@ -101,10 +101,10 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(
     assert whole.resumed_scenes == 0
     real = draw_scene
 
-    def stop(config: SceneConfig, split: str, index: int) -> Any:
+    def stop(config: SceneConfig, split: str, index: int, things: Any) -> Any:
         if split == "val":
             raise KeyboardInterrupt
-        return real(config, split, index)
+        return real(config, split, index, things)
 
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
@@ -145,7 +145,7 @@ def test_a_world_that_is_there_is_kept_or_refused_but_never_mixed(tmp_path: Path
 def test_two_processes_do_not_draw_one_world(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def meet(config: SceneConfig, split: str, index: int) -> Any:
+    def meet(config: SceneConfig, split: str, index: int, things: Any) -> Any:
         with pytest.raises(UsageError, match="under way in another process"):
             simulate_scenes(SMALL, tmp_path / "out", progress=False)
         raise KeyboardInterrupt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,40 @@ def test_picture(tmp_path: Path) -> None:
 def test_a_run_without_evaluation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--run", str(tmp_path)]) == 2
     assert "no evaluation there" in capsys.readouterr().err
+
+
+def _run(folder: Path, found: list[dict[str, Any]]) -> list[str]:
+    """A run, its world, and the arguments that name them."""
+    import msgspec
+
+    world, out = folder / "world", folder / "run" / "evaluation_0000010"
+    (world / "test").mkdir(parents=True)
+    out.mkdir(parents=True)
+    Image.new("RGB", (SIZE, SIZE), "gray").save(world / "test" / "seven.png")
+    (world / "instances_test.json").write_bytes(msgspec.json.encode(TRUTH))
+    split = {"base": ["class 1"], "novel": ["class 2", "class 3", "class 4"]}
+    (world / "split.json").write_text(json.dumps(split))
+    (out / "results.json").write_text(json.dumps(found))
+    return ["--run", str(folder / "run"), "--world", str(world), "--out", str(folder / "q.png")]
+
+
+def test_the_command_writes_the_picture_and_what_it_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = _run(tmp_path, FOUND)
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["cases"] == {"right": 1, "duplicate": 1, "wrong": 1}
+    assert (tmp_path / "q.png").read_bytes().startswith(b"\x89PNG")
+    shown = json.loads((tmp_path / "q.json").read_text())["shown"]
+    assert shown["duplicate"][0]["found"] == [["class 3", 0.7], ["class 1", 0.6]]
+    assert shown["wrong"][0]["truth"] == "class 4"
+    assert main([*arguments, "--least-score", "0.55"]) == 0
+    assert json.loads(capsys.readouterr().out)["cases"] == {"right": 1, "duplicate": 1, "wrong": 0}
+
+
+def test_detections_of_another_split_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = [f | {"image_id": 70} for f in FOUND]
+    assert main(_run(tmp_path, other)) == 2
+    assert "70; give --split" in capsys.readouterr().err

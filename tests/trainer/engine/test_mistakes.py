@@ -58,6 +58,7 @@ def error_of(code: int, capsys: pytest.CaptureFixture[str]) -> str:
         ("data.split=WRONG/split.json", "zebrafish"),
         ("data.split=coco_50_50", "expected coco_48_17"),
         ("data.test.hierarchy=/nowhere", "hierarchy /nowhere"),
+        ("data.test.names=/nowhere", "/nowhere: no names file"),
         ("text.name=word2vec", "text.name=word2vec: expected one of"),
         ("text.encoders.table.names=WRONG/names.txt", "expected one row a name"),
         ("train.init_weights=WRONG/weights.pkl", "--allow-pickle"),

@@ -33,6 +33,7 @@ data: Any = dict(
     train=None,
     test=dict(
         protocol="open_images",
+        names=None,
         hierarchy="${data.root}/open_images/hierarchy.json",
         pictures=32,
         picture_threshold=0.4,

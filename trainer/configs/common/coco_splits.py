@@ -35,6 +35,7 @@ data: Any = dict(
     train=None,
     test=dict(
         protocol="coco",
+        names=None,
         hierarchy=None,
         pictures=32,
         picture_threshold=0.4,

@@ -34,6 +34,7 @@ data: Any = dict(
     train=None,
     test=dict(
         protocol="coco",
+        names=None,
         hierarchy=None,
         pictures=8,
         picture_threshold=0.3,
