@@ -39,7 +39,9 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         return bench.main(["in.jsonl", "--out", str(tmp_path), *words]), asked
 
     monkeypatch.setattr(subprocess, "run", fake)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "nothing" else name)
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name == "nothing" else name
+    )
     return start
 
 
