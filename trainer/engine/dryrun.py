@@ -7,6 +7,7 @@ written and no model is built, so a data root can be checked before a machine wi
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import msgspec
 from omegaconf import DictConfig, ListConfig
 
 from alp_builder.errors import AlpError
+from alp_builder.reader import is_remote, open_alps
 from trainer.evaluation.splits import load_split
 
 FILES = {
@@ -101,7 +103,19 @@ def _other(cfg: Any) -> Iterator[Need]:
 
 
 def _need(path: str, what: str, key: str, *, folder: bool) -> Need:
+    if folder and is_remote(path):
+        return Need(path, what, key, _remote_problem(path))
     return Need(path, what, key, _problem(Path(path), folder=folder))
+
+
+def _remote_problem(url: str) -> str:
+    """What is wrong with ALPs on object storage; only the manifest is fetched."""
+    try:
+        with tempfile.TemporaryDirectory() as cache:
+            open_alps(url, cache=Path(cache))
+    except AlpError as error:
+        return str(error).removeprefix(f"{url}: ")
+    return ""
 
 
 def _problem(path: Path, *, folder: bool) -> str:

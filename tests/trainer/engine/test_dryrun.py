@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import fsspec
 import pytest
 
+from pipelines.synthetic_shards import table_of, write_data_set
 from trainer import train
 from trainer.engine.config import load_config
-from trainer.engine.dryrun import needs_of, report
+from trainer.engine.dryrun import Need, needs_of, report
 
 CONFIGS = Path(__file__).parents[3] / "trainer" / "configs"
 RECIPES = sorted(path.name for path in CONFIGS.glob("*_r50_*.py"))
@@ -63,3 +65,19 @@ def test_each_fault_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_an_unknown_split_is_named() -> None:
     needs = needs_of(load_config(COCO, ["data.split=coco_48"]))
     assert any("expected coco_48_17" in need.problem for need in needs)
+
+
+def test_alps_on_object_storage_are_looked_for_there(tmp_path: Path) -> None:
+    folder = write_data_set(tmp_path / "alps", [table_of([{"phrase_text": "cat"}])], count=1)
+    files = fsspec.filesystem("memory")
+    files.put(str(folder), f"/{tmp_path.name}", recursive=True)
+    (found,) = _alps_of(f"memory://{tmp_path.name}")
+    assert found.line().startswith(f"ok       memory://{tmp_path.name}  (folder of ALP shards")
+    (found,) = _alps_of("memory://nowhere")
+    assert "MISSING  memory://nowhere" in found.line()
+    assert ": not there; expected a finished ALP data set" in found.line()
+
+
+def _alps_of(url: str) -> list[Need]:
+    needs = needs_of(load_config(COCO, [f"data.alps={url}"]))
+    return [need for need in needs if need.path == url]
