@@ -59,7 +59,7 @@ class Evaluator:
         Args:
             step: Steps done, for the folder's name.
         """
-        out = self.folder / f"evaluation_{step:07d}"
+        out = self._folder_of(step)
         results = gather_in_order(self.predict(out / "pictures"))
         if not comm.is_main_process():
             return {}
@@ -79,6 +79,13 @@ class Evaluator:
         for name, values in metrics.items():
             logger.info("step %d, %s (percent):\n%s", step, name, table(values))
         return metrics
+
+    def is_done(self, step: int) -> bool:
+        """Whether process 0 finds the metrics after `step` steps in the folder."""
+        return gather_in_order([(self._folder_of(step) / "metrics.json").is_file()])[0]
+
+    def _folder_of(self, step: int) -> Path:
+        return self.folder / f"evaluation_{step:07d}"
 
     def predict(self, pictures: Path) -> list[Result]:
         """COCO results of this process's share of the test images.
