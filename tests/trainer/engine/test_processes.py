@@ -151,7 +151,7 @@ def test_a_preempted_job_is_queued_again_and_goes_on(
         assert job.wait(LIMIT) == 0
     assert metrics(run) == metrics(whole)
     log = "".join(path.read_text() for path in (tmp_path / "jobs").glob("*_0_log.out"))
-    assert log.count("Requeued job") == 1
+    assert "Requeued job" in log
     assert "error: " not in log
 
 
