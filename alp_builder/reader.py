@@ -3,6 +3,7 @@
     from alp_builder import read_alps
     table = read_alps("data/alps", columns=["phrase_text", "x0", "y0", "x1", "y1"], split="train")
     frame = read_alps("data/alps", filters=[("score", ">=", 0.5)]).to_pandas()
+    table = read_alps("s3://bucket/alps")               # through a cache, see `alp_builder.shard_cache`
 
 The shards are plain Parquet and any Parquet reader opens them; this one adds what a program wants: a folder
 without manifest is refused, so is a schema it does not know, and the columns of the version before are
@@ -12,6 +13,7 @@ brought up to the present one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -21,6 +23,7 @@ import pyarrow.parquet as pq
 
 from alp_builder.errors import BadDataError, UsageError
 from alp_builder.manifest import Manifest, read_manifest
+from alp_builder.remote import is_url
 from alp_builder.schema import SCHEMA_VERSION, VERSION_KEY
 from alp_builder.shards import ShardInfo
 
@@ -93,6 +96,19 @@ class AlpDataset:
         """
         return [self.folder / shard.path for shard in self.infos(split)]
 
+    def local(self, info: ShardInfo) -> AbstractContextManager[Path]:
+        """The file of a shard, which stays while the context lasts."""
+        return nullcontext(self.folder / info.path)
+
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """For work on a remote data set that one process of a machine does for all: others wait.
+
+        Args:
+            name: Of the work, as a file's name.
+        """
+        del name
+        return nullcontext()
+
     def table(
         self,
         columns: Sequence[str] | None = None,
@@ -149,11 +165,12 @@ class AlpDataset:
 
     def shards(self, split: str | None = None) -> Iterator[pa.Table]:
         """Yields shard after shard, for data that does not fit memory."""
-        for path in self.paths(split):
-            try:
-                table = pq.ParquetFile(path).read()
-            except (OSError, pa.ArrowException) as error:
-                raise BadDataError(f"{path}: not a readable shard ({error})") from error
+        for info in self.infos(split):
+            with self.local(info) as path:
+                try:
+                    table = pq.ParquetFile(path).read()
+                except (OSError, pa.ArrowException) as error:
+                    raise BadDataError(f"{path}: not a readable shard ({error})") from error
             yield self._upgrade(table)
 
     def _upgrade(self, table: pa.Table) -> pa.Table:
@@ -162,28 +179,57 @@ class AlpDataset:
         return table
 
 
-def open_alps(folder: str | Path) -> AlpDataset:
+def open_alps(
+    folder: str | Path, cache: Path | None = None, max_bytes: int | None = None
+) -> AlpDataset:
     """Opens a finished data set.
 
     Args:
-        folder: Where `alps build` wrote it.
+        folder: Where `alps build` wrote it; a folder, or a URL such as `s3://bucket/alps`.
+        cache: Where the shards of a URL are kept; default a folder of the user's cache.
+        max_bytes: Most bytes of shards to keep there; default 20 GiB.
 
     Returns:
         The data set.
 
     Raises:
+        UsageError: If a URL cannot be reached.
         BadDataError: If there is no manifest, or its schema is too new or too old for this program.
     """
+    if is_remote(folder):
+        from alp_builder.fetch import default_cache  # brings requests along
+        from alp_builder.shard_cache import MAX_BYTES, open_remote
+
+        kept = default_cache() / "shards" if cache is None else cache
+        return open_remote(str(folder), kept, MAX_BYTES if max_bytes is None else max_bytes)
     manifest = read_manifest(Path(folder))
+    check_version(manifest, folder)
+    return AlpDataset(Path(folder), manifest)
+
+
+def is_remote(folder: str | Path) -> bool:
+    """Whether a data set is named by a URL such as `s3://bucket/alps`."""
+    return is_url(str(folder))
+
+
+def check_version(manifest: Manifest, place: str | Path) -> None:
+    """Refuse a schema that this program does not read.
+
+    Args:
+        manifest: Of a data set.
+        place: Where that is, for messages.
+
+    Raises:
+        BadDataError: If the schema is too new or too old.
+    """
     found = manifest.schema_version
     if found > SCHEMA_VERSION:
         raise BadDataError(
-            f"{folder}: schema version {found} is newer than {SCHEMA_VERSION}, the one this program knows;"
+            f"{place}: schema version {found} is newer than {SCHEMA_VERSION}, the one this program knows;"
             " upgrade alp-toolkit"
         )
     if found < SCHEMA_VERSION and not set(range(found, SCHEMA_VERSION)) <= set(UPGRADES):
-        raise BadDataError(f"{folder}: schema version {found} is too old to read; build it again")
-    return AlpDataset(Path(folder), manifest)
+        raise BadDataError(f"{place}: schema version {found} is too old to read; build it again")
 
 
 def read_alps(

@@ -28,7 +28,7 @@ from alp_builder.errors import AlpError, UsageError
 from trainer.data.items import read_image
 from trainer.data.loaders import item_of_image
 from trainer.engine.build import build_embedder, build_model
-from trainer.engine.checkpoint import latest_checkpoint, load_checkpoint
+from trainer.engine.checkpoint import latest_checkpoint, load_checkpoint, weights_of
 from trainer.engine.config import load_config
 from trainer.engine.inference import coco_results, detect, write_results
 from trainer.engine.pictures import draw, save_png
@@ -121,13 +121,8 @@ def load_model(cfg: Any, checkpoint: Path, *, average: bool = False) -> nn.Modul
             f"{embedder.fingerprint}; set text.name as in training"
         )
     model = build_model(cfg, embedder, state["info"]["base"])
-    weights = state["model"]
-    if average:
-        if not state["average"]:
-            raise UsageError(f"{path}: has no averaged weights; leave out --average")
-        weights = weights | state["average"]
     try:
-        model.load_state_dict(weights)
+        model.load_state_dict(weights_of(state, path, average=average))
     except RuntimeError as error:
         raise UsageError(
             f"{path}: is not of this config's model ({state['info'].get('model')})"

@@ -3,10 +3,12 @@
     python -m trainer.train --config-file trainer/configs/fcosmo_tiny_world.py
     python -m trainer.train --config-file trainer/configs/fcosmo_r50_coco_openimages.py --num-gpus 8
     torchrun --nproc-per-node 8 -m trainer.train --config-file ...
+    python -m trainer.launch_slurm --nodes 4 --gpus-per-node 8 --config-file ...
 
 A run folder (`train.output_dir`) gets the config as used, `metrics.jsonl` (one line a step), checkpoints
 and, at the end, the evaluation. With `--resume` a stopped run goes on from its last checkpoint and gives
-the losses of a run that was never stopped; with `--eval-only` its last checkpoint is evaluated; with
+the losses of a run that was never stopped. On SIGTERM, SIGINT, SIGUSR1 or SIGUSR2 a run saves its state at
+the end of the step and stops with exit code 75. With `--eval-only` its last checkpoint is evaluated; with
 `--dry-run` nothing is trained, and what is missing of the data is listed.
 """
 
@@ -23,12 +25,13 @@ from detectron2.config import LazyConfig
 from detectron2.utils import comm
 
 from alp_builder.errors import AlpError, UsageError
+from trainer.engine.agreement import agreed_checkpoint, check_agreement, facts_of_config
 from trainer.engine.build import build_embedder, build_model
-from trainer.engine.checkpoint import latest_checkpoint, load_checkpoint
+from trainer.engine.checkpoint import State, latest_checkpoint, load_checkpoint
 from trainer.engine.config import construct, load_config
 from trainer.engine.dryrun import report
 from trainer.engine.evaluate import Evaluator
-from trainer.engine.launch import check_gpus, launch
+from trainer.engine.launch import check_gpus, is_restart, launch, leave_to_first
 from trainer.engine.loop import Loop, LoopConfig
 from trainer.engine.optimizer import build_optimizer
 from trainer.engine.sources import TrainBatches, images_per_step
@@ -47,11 +50,11 @@ def main(arguments: list[str] | None = None) -> int:
         if args.dry_run:
             return _dry_run(cfg)
         check_gpus(args.num_gpus, cfg.train.device)
-        launch(run, args)
+        return launch(run, args, str(cfg.train.device))
     except AlpError as error:
+        leave_to_first()
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the command's own message
         return error.exit_code
-    return 0
 
 
 def _dry_run(cfg: Any) -> int:
@@ -75,7 +78,8 @@ def run(args: argparse.Namespace) -> None:
     )
     if cfg.train.cpu_threads:
         torch.set_num_threads(cfg.train.cpu_threads)
-    last = _starting_point(args, folder)
+    last = agreed_checkpoint(_starting_point(args, folder))
+    check_agreement(facts_of_config(cfg))
 
     # ------------------------------------------------------------------ data
     split = load_split(cfg.data.split)
@@ -85,6 +89,7 @@ def run(args: argparse.Namespace) -> None:
 
     # ------------------------------------------------------------------ model
     embedder = build_embedder(cfg)
+    check_agreement({"text encoder": embedder.fingerprint})
     model = build_model(cfg, embedder, split.base, split.classes)
     if state is None:
         initialise(model, cfg.train.init_weights, allow_pickle=args.allow_pickle)
@@ -96,7 +101,9 @@ def run(args: argparse.Namespace) -> None:
         "base": list(split.base),
         "novel": list(split.novel),
         "text": embedder.fingerprint,
+        "processes": comm.get_world_size(),
     }
+    evaluator = Evaluator(cfg, model, split, folder) if cfg.data.test else None
     loop = Loop(
         model,
         optimizer,
@@ -104,10 +111,11 @@ def run(args: argparse.Namespace) -> None:
         LoopConfig(**cfg.train.loop),
         folder,
         info=info,
-        evaluate=Evaluator(cfg, model, split, folder) if cfg.data.test else None,
+        evaluate=evaluator,
     )
     if state is not None:
         loop.load_state_dict(state)
+        _note_processes(state, start)
     if comm.is_main_process():
         LazyConfig.save(cfg, str(folder / "config.yaml"))
         parameters = sum(p.numel() for p in model.parameters()) / 1e6
@@ -124,10 +132,29 @@ def run(args: argparse.Namespace) -> None:
     if args.eval_only:
         loop.run_evaluation(start)
         return
-    loop.train(iter(batches), start)
+    if evaluator and start and loop.evaluation_due(start) and not evaluator.is_done(start):
+        # The run was stopped between a checkpoint and the evaluation that belongs to it.
+        loop.run_evaluation(start)
+    try:
+        loop.train(iter(batches), start)
+    finally:
+        if comm.is_main_process():
+            embedder.flush()  # also where a signal stopped it: the next turn need not encode them again
     if comm.is_main_process():
-        embedder.flush()
         logger.info("done: %s", folder)
+
+
+def _note_processes(state: State, start: int) -> None:
+    """Say if the checkpoint is of another number of processes."""
+    before = state["info"].get("processes", comm.get_world_size())
+    if before != comm.get_world_size() and comm.is_main_process():
+        logger.info(
+            "the checkpoint of step %d was made by %d processes, this run has %d: every step has the same "
+            "images, but sums and the sampling of regions differ, and losses with them",
+            start,
+            before,
+            comm.get_world_size(),
+        )
 
 
 def _starting_point(args: argparse.Namespace, folder: Path) -> Path | None:
@@ -136,7 +163,7 @@ def _starting_point(args: argparse.Namespace, folder: Path) -> Path | None:
     last = latest_checkpoint(folder)
     if last is None and args.eval_only:
         raise UsageError(f"{folder}: no checkpoint to evaluate; train first, or give --checkpoint")
-    if last is not None and not (args.resume or args.eval_only):
+    if last is not None and not (args.resume or args.eval_only or is_restart()):
         raise UsageError(
             f"{folder} has checkpoints of an earlier run: add --resume (make: RESUME=1) to go on from "
             f"{last.name}, or choose another train.output_dir"

@@ -33,7 +33,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from alp_builder.errors import BadDataError, UsageError
-from trainer.data.arraystore import ArrayStore, StringTable, is_published, publish
+from alp_builder.reader import AlpDataset as AlpShards
+from trainer.data.arraystore import ArrayStore, StringTable, is_published, publish, rows_hash
 from trainer.data.images import ImageFinder, ImageReport, image_key
 from trainer.data.shapes import portraits
 from trainer.data.shards import open_shards, rows_fingerprint, scan_rows
@@ -179,13 +180,14 @@ class AlpDataset:
         quality: AlpFilter | None = None,
         split: str | None = None,
         shapes: bool = True,
+        shard_cache_gib: float = 20.0,
     ) -> AlpDataset:
         """The ALPs of a data set's folder, see `cache_alps` and the class.
 
         With `shapes` the image files' headers are read on first use, so that batches can be of one
         shape; without it they are mixed.
         """
-        store = cache_alps(Path(folder), Path(cache), quality or AlpFilter(), split)
+        store = cache_alps(folder, Path(cache), quality or AlpFilter(), split, shard_cache_gib)
         data = cls(store, finder)
         if shapes and data._files is not None:
             data._portrait = portraits(data._files, Path(cache))
@@ -210,6 +212,10 @@ class AlpDataset:
     def _ids(self, rows: Collection[int] | NDArray[np.int32]) -> Iterator[tuple[str, str]]:
         datasets = self.store["image_dataset"]
         return ((self._datasets[datasets[row]], self._image_ids[row]) for row in rows)
+
+    def content_hash(self) -> str:
+        """A hash of the ALPs and of which images have a file; equal on machines with equal data."""
+        return rows_hash(self.store, self._rows)
 
     def image_keys(self) -> Iterator[str]:
         """`image_key` of each image, in order."""
@@ -241,24 +247,45 @@ class AlpDataset:
         )
 
 
-def cache_alps(folder: Path, cache: Path, quality: AlpFilter, split: str | None) -> ArrayStore:
+def cache_alps(
+    folder: str | Path,
+    cache: Path,
+    quality: AlpFilter,
+    split: str | None,
+    shard_cache_gib: float = 20.0,
+) -> ArrayStore:
     """The arrays of a data set, made on first use.
 
     Args:
-        folder: ALP data set with a manifest.
+        folder: ALP data set with a manifest: a folder, or a URL such as `s3://bucket/alps`, whose shards
+            are downloaded into `CACHE/shards`, once for all processes of a machine.
         cache: Folder of caches; the arrays are in a subfolder named by their fingerprint.
         quality: ALPs to keep.
         split: Split to read, all if `None`.
+        shard_cache_gib: Most GiB of downloaded shards to keep.
 
     Raises:
+        UsageError: If there is no such folder, or the URL cannot be reached.
         BadDataError: If the data set is unfinished, of an unknown schema, or has no fitting ALP.
     """
-    shards = open_shards(folder)
+    shards = open_shards(folder, cache / "shards", int(shard_cache_gib * 2**30))
     recipe = (rows_fingerprint(shards), LAYOUT, msgspec.to_builtins(quality), split)
     fingerprint = hashlib.sha256(msgspec.json.encode(recipe)).hexdigest()[:20]
     target = cache / f"alps-{fingerprint}"
     if is_published(target):
         return ArrayStore(target)
+    # Of remote shards one process makes them for all: with a shard cache smaller than the data, two would
+    # delete what the other is about to read.
+    with shards.alone(target.name):
+        if is_published(target):
+            return ArrayStore(target)
+        return _make_arrays(shards, target, quality, split, str(folder))
+
+
+def _make_arrays(
+    shards: AlpShards, target: Path, quality: AlpFilter, split: str | None, folder: str
+) -> ArrayStore:
+    """Read the shards and publish their arrays."""
     batches = list(scan_rows(shards, _COLUMNS, quality.expression(), split))
     table = pa.Table.from_batches(batches) if batches else None
     if table is None or not table.num_rows:
@@ -267,7 +294,7 @@ def cache_alps(folder: Path, cache: Path, quality: AlpFilter, split: str | None)
     arrays, datasets = _arrays(table.unify_dictionaries())
     del table
     pa.default_memory_pool().release_unused()
-    return publish(target, arrays, {"datasets": datasets, "source": str(folder), "split": split})
+    return publish(target, arrays, {"datasets": datasets, "source": folder, "split": split})
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:

@@ -12,6 +12,7 @@ Invariants: arrays are read-only; an `ArrayStore` pickles as its path, never as 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -118,6 +119,13 @@ def publish(
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return ArrayStore(folder)
+
+
+def rows_hash(store: ArrayStore, rows: NDArray[Any]) -> str:
+    """A hash of some rows of a store, whose folder is named by a hash of what it was made of."""
+    digest = hashlib.sha256(store.folder.name.encode())
+    digest.update(np.ascontiguousarray(rows, np.int64).tobytes())
+    return digest.hexdigest()[:12]
 
 
 def _to_disk(descriptor: int) -> None:

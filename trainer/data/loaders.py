@@ -17,6 +17,7 @@ broken data set.
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -179,7 +180,7 @@ def build_train_loader(
         collate_fn=_unchanged,
         num_workers=num_workers,
         prefetch_factor=prefetch if num_workers else None,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_prepare_worker,
         # Its own, or starting to iterate would draw from the generator that models draw from.
         generator=torch.Generator(),
     )
@@ -287,7 +288,7 @@ def build_eval_loader(
         sampler=list(share),
         collate_fn=_unchanged,
         num_workers=num_workers,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_prepare_worker,
         # Its own, or starting to iterate would draw from the generator that models draw from.
         generator=torch.Generator(),
     )
@@ -297,7 +298,13 @@ def _unchanged(batch: Any) -> Any:
     return batch
 
 
-def _one_thread(_: int) -> None:
-    """Workers are many; threads within each would only fight over the cores."""
+def _prepare_worker(_: int) -> None:
+    """One thread a worker, for workers are many; and no signal meant for the run as a whole.
+
+    A cluster or a terminal sends its signals to every process. A worker that died of one would take the
+    step along in which the run was to save its state; workers end when the run does.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as mask_utils
 
 from alp_builder.errors import BadDataError, UsageError
-from trainer.data.arraystore import ArrayStore, StringTable, is_published, publish
+from trainer.data.arraystore import ArrayStore, StringTable, is_published, publish, rows_hash
 from trainer.data.cocofile import CocoAnnotation, CocoFile, CocoImage, Rle, read_coco
 from trainer.data.images import ImageReport, SafeRoot, image_key
 from trainer.data.rle import is_whole
@@ -137,6 +137,10 @@ class MaskDataset:
         """Whether each image is higher than wide, shape `(len(self),)`."""
         size = self.store["size"][self._rows]
         return np.asarray(size[:, 0] > size[:, 1])
+
+    def content_hash(self) -> str:
+        """A hash of the instances and of which images have a file; equal on machines with equal data."""
+        return rows_hash(self.store, self._rows)
 
     def image_keys(self) -> Iterator[str]:
         """`image_key` of each image, in order."""

@@ -16,21 +16,28 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from alp_builder.errors import BadDataError, UsageError
-from alp_builder.reader import AlpDataset, open_alps
+from alp_builder.reader import AlpDataset, is_remote, open_alps
 from alp_builder.schema import SCHEMA_VERSION
 
 TEXT = ("dataset_id", "image_id", "phrase_text", "head_lemma")
 """Columns read as dictionaries."""
 
 
-def open_shards(folder: Path) -> AlpDataset:
+def open_shards(folder: str | Path, cache: Path, max_bytes: int) -> AlpDataset:
     """A finished data set.
 
+    Args:
+        folder: A folder, or a URL such as `s3://bucket/alps`.
+        cache: Where shards of a URL are kept on this machine.
+        max_bytes: Most bytes of them to keep.
+
     Raises:
-        UsageError: If the folder does not exist.
+        UsageError: If the folder does not exist, or the URL cannot be reached.
         BadDataError: If it has no manifest, or its schema is not one this program reads.
     """
-    if not folder.is_dir():
+    if is_remote(folder):
+        return open_alps(folder, cache=cache, max_bytes=max_bytes)
+    if not Path(folder).is_dir():
         raise UsageError(
             f"{folder}: no such folder; make ALPs with `alps build ... --out {folder}`"
         )
@@ -66,16 +73,17 @@ def scan_rows(
             yield from _encoded(table.filter(where).select(list(columns)), text).to_batches()
         return
     form = ds.ParquetFileFormat(dictionary_columns=text)
-    for path in shards.paths(split):
-        try:
-            # No reading ahead: with it, the whole data set would wait in memory at once.
-            scanner = ds.dataset(str(path), format=form).scanner(
-                columns=list(columns), filter=where, batch_readahead=1, fragment_readahead=1
-            )
-            yield from scanner.to_batches()
-        except (OSError, pa.ArrowException) as error:
-            reason = str(error).splitlines()[0]
-            raise BadDataError(f"{path}: not a readable ALP shard ({reason})") from None
+    for info in shards.infos(split):
+        with shards.local(info) as path:
+            try:
+                # No reading ahead: with it, the whole data set would wait in memory at once.
+                scanner = ds.dataset(str(path), format=form).scanner(
+                    columns=list(columns), filter=where, batch_readahead=1, fragment_readahead=1
+                )
+                yield from scanner.to_batches()
+            except (OSError, pa.ArrowException) as error:
+                reason = str(error).splitlines()[0]
+                raise BadDataError(f"{path}: not a readable ALP shard ({reason})") from None
 
 
 def _encoded(table: pa.Table, text: Sequence[str]) -> pa.Table:

@@ -11,7 +11,6 @@ run code as they load: they are refused unless the caller allows them.
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
 from pathlib import Path
@@ -22,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from alp_builder.errors import BadDataError, UsageError
+from trainer.files import whole
 
 FORMAT = 1
 """Version of the layout."""
@@ -43,17 +43,8 @@ def save_checkpoint(path: Path, state: State) -> None:
         path: Final name.
         state: Tensors and plain values, nested in dicts and lists.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            torch.save({"format": FORMAT, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    with whole(path) as temporary, temporary.open("wb") as file:
+        torch.save({"format": FORMAT, **state}, file)
 
 
 def load_checkpoint(path: Path) -> State:
@@ -100,6 +91,27 @@ def load_weights(path: Path, *, allow_pickle: bool = False) -> dict[str, Tensor]
     return weights
 
 
+def weights_of(state: State, path: Path, *, average: bool = False) -> dict[str, Tensor]:
+    """The weights of a checkpoint by name, parameters and buffers.
+
+    Args:
+        state: The checkpoint.
+        path: Where it came from, for the message.
+        average: Whether to take the averaged parameters.
+
+    Raises:
+        UsageError: If averaged weights are asked for and there are none.
+    """
+    weights = dict(state["model"])
+    if average:
+        if not state.get("average"):
+            raise UsageError(
+                f"{path}: has no averaged weights (train.loop.average_decay was 0); leave out --average"
+            )
+        weights |= state["average"]
+    return weights
+
+
 def latest_checkpoint(folder: Path) -> Path | None:
     """The checkpoint of a folder with the most steps, None if there is none."""
     found = _checkpoints(folder)
@@ -107,8 +119,11 @@ def latest_checkpoint(folder: Path) -> Path | None:
 
 
 def prune_checkpoints(folder: Path, keep: int) -> None:
-    """Delete all but the last `keep` checkpoints."""
-    for path in _checkpoints(folder)[: -max(keep, 1)]:
+    """Delete all but the last `keep` checkpoints, and what processes that were killed left half written.
+
+    Only the process that writes checkpoints may call this.
+    """
+    for path in [*_checkpoints(folder)[: -max(keep, 1)], *folder.glob(".step_*.pt.*.tmp")]:
         path.unlink(missing_ok=True)
 
 
@@ -124,18 +139,10 @@ def export_safetensors(checkpoint: Path, out: Path, *, average: bool = False) ->
         UsageError: If averaged weights are asked for and there are none.
     """
     state = load_checkpoint(checkpoint)
-    weights = dict(state["model"])
-    if average:
-        if not state.get("average"):
-            raise UsageError(
-                f"{checkpoint}: has no averaged weights (train.loop.average_decay was 0)"
-            )
-        weights |= state["average"]
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    weights = weights_of(state, checkpoint, average=average)
     info = {k: str(v) for k, v in state.get("info", {}).items()} | {"step": str(state["step"])}
-    save_file({k: v.contiguous() for k, v in weights.items()}, temporary, metadata=info)
-    temporary.replace(out)
-    _sync_folder(out.parent)
+    with whole(out) as temporary:
+        save_file({k: v.contiguous() for k, v in weights.items()}, temporary, metadata=info)
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -164,11 +171,3 @@ def _load_pickle(path: Path) -> Any:
         raise UsageError(f"{path}: no such checkpoint")
     with path.open("rb") as file:
         return pickle.load(file, encoding="latin1")  # noqa: S301 - the caller trusts the file
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -50,16 +50,16 @@ def construct(node: Any, **arguments: Any) -> Any:
         node: A `LazyCall` node of a config; references to other nodes are resolved.
         **arguments: Objects that replace arguments of the node.
     """
-    plain = {k: _plain(node[k]) for k in node if k not in arguments}
-    return instantiate(plain | arguments)
+    given = {k: plain(node[k]) for k in node if k not in arguments}
+    return instantiate(given | arguments)
 
 
-def _plain(node: Any) -> Any:
+def plain(node: Any) -> Any:
     """A node as dicts and lists; omegaconf's own are slow, and fail where numpy indexes them."""
     if isinstance(node, ListConfig):
-        return [_plain(item) for item in node]
+        return [plain(item) for item in node]
     if not isinstance(node, DictConfig):
         return node
     if is_dataclass(OmegaConf.get_type(node)):
         return OmegaConf.to_object(node)
-    return {str(key): _plain(node[key]) for key in node}
+    return {str(key): plain(node[key]) for key in node}

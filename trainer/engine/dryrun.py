@@ -8,6 +8,7 @@ GPUs is paid for.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import msgspec
 from omegaconf import DictConfig, ListConfig
 
 from alp_builder.errors import AlpError
+from alp_builder.reader import is_remote, open_alps
 from trainer.engine.dataroot import findings
 from trainer.evaluation.splits import load_split
 
@@ -109,7 +111,19 @@ def _other(cfg: Any) -> Iterator[Need]:
 
 
 def _need(path: str, what: str, key: str, *, folder: bool) -> Need:
+    if folder and is_remote(path):
+        return Need(path, what, key, _remote_problem(path))
     return Need(path, what, key, _problem(Path(path), folder=folder))
+
+
+def _remote_problem(url: str) -> str:
+    """What is wrong with ALPs on object storage; only the manifest is fetched."""
+    try:
+        with tempfile.TemporaryDirectory() as cache:
+            open_alps(url, cache=Path(cache))
+    except AlpError as error:
+        return str(error).removeprefix(f"{url}: ")
+    return ""
 
 
 def _problem(path: Path, *, folder: bool) -> str:

@@ -68,7 +68,7 @@ class Evaluator:
         Args:
             step: Steps done, for the folder's name.
         """
-        out = self.folder / f"evaluation_{step:07d}"
+        out = self._folder_of(step)
         metrics: dict[str, Any] = {}
         for ending, names in self.namings.items():
             pictures = self.cfg.data.test.pictures if not ending else 0
@@ -85,6 +85,13 @@ class Evaluator:
             if name != "renaming":
                 logger.info("step %d, %s (percent):\n%s", step, name, table(values))
         return metrics
+
+    def is_done(self, step: int) -> bool:
+        """Whether process 0 finds the metrics after `step` steps in the folder."""
+        return gather_in_order([(self._folder_of(step) / "metrics.json").is_file()])[0]
+
+    def _folder_of(self, step: int) -> Path:
+        return self.folder / f"evaluation_{step:07d}"
 
     def _score(self, results: list[Result], ending: str) -> dict[str, Any]:
         """Metrics of masks and of boxes."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ import torch
 from detectron2.structures import Instances
 from pycocotools import mask as mask_utils
 from torch import nn
+
+from trainer.files import whole
 
 Result = dict[str, Any]
 
@@ -78,10 +79,5 @@ def _encode(detections: Instances) -> list[dict[str, Any]]:
 
 def write_results(path: Path, value: Any) -> None:
     """Write results as JSON, on one line, to a file that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
+    with whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         json.dump(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -5,6 +5,8 @@ is a function of the step. And every step seeds torch's generator from (seed, st
 generator's state has to be saved. What remains is the state: weights, buffers (the averages of
 positives are among them), momentum, the loss scale and the averaged weights; a checkpoint holds them.
 
+Before an evaluation the state is saved too, and where the process is asked to stop (`trainer.engine.stopping`).
+
 Loss values are checked before the backward pass and gradient norms after it, on all processes together:
 the first infinite or undefined one stops the run, names the images of that step and saves the state.
 """
@@ -34,6 +36,7 @@ from trainer.engine.checkpoint import (
 )
 from trainer.engine.nonfinite import report_nonfinite
 from trainer.engine.progress import Progress
+from trainer.engine.stopping import StopSignals
 
 Batch = list[dict[str, Any]]
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -149,21 +152,30 @@ class Loop:
 
         Raises:
             NonFiniteError: If a loss or a gradient is infinite or undefined.
+            Stopped: If a signal asked for it; the state is saved.
         """
         self.model.train()
         reporter = self.folder if comm.is_main_process() else None
         total = self.config.max_steps
-        with EventStorage(start), Progress(reporter, start, total) as progress:
+        with (
+            StopSignals() as signals,
+            EventStorage(start),
+            Progress(reporter, start, total) as progress,
+        ):
             for step in range(start, total):
                 batch = next(batches)
                 losses, rate = self.step(step, batch)
                 progress.report(step, batch[0]["source"], losses, rate)
                 done = step + 1
-                if done % self.config.checkpoint_every == 0 or done == total:
+                stop, evaluate = signals.asked_anywhere(self.device), self.evaluation_due(done)
+                if stop or evaluate or done % self.config.checkpoint_every == 0:
                     progress.flush()
                     self._save(done)
-                if self._evaluation_due(done):
-                    self.run_evaluation(done)
+                if stop:
+                    signals.hand_over()
+                if evaluate:
+                    with signals.at_once():
+                        self.run_evaluation(done)
 
     def step(self, step: int, batch: Batch) -> tuple[dict[str, float], float]:
         """One optimiser step; returns the losses by name, their sum as `loss`, and the rate."""
@@ -230,7 +242,8 @@ class Loop:
             prune_checkpoints(self.folder, self.config.keep_checkpoints)
         comm.synchronize()
 
-    def _evaluation_due(self, done: int) -> bool:
+    def evaluation_due(self, done: int) -> bool:
+        """Whether the model is to be evaluated after `done` steps."""
         every = self.config.evaluate_every
         return done == self.config.max_steps or (every > 0 and done % every == 0)
 

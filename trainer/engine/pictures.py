@@ -12,6 +12,8 @@ from detectron2.utils.visualizer import ColorMode, Visualizer
 from numpy.typing import NDArray
 from PIL import Image
 
+from trainer.files import whole
+
 MIN_SIDE = 640
 """Shorter side of a picture in pixels; smaller images are drawn larger, so that names can be read."""
 
@@ -41,10 +43,5 @@ def draw(
 
 def save_png(path: Path, pixels: NDArray[np.uint8]) -> None:
     """Write a picture to a file that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
+    with whole(path) as temporary:
         Image.fromarray(pixels).save(temporary, "PNG")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

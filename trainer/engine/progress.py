@@ -10,6 +10,8 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from trainer.files import whole
+
 WINDOW = 20
 """Steps of one source whose median the bar shows."""
 
@@ -91,6 +93,5 @@ def _keep_steps_before(path: Path, start: int) -> None:
     if not path.is_file():
         return
     kept = [line for line in read_metrics(path) if int(line["step"]) < start]
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-    temporary.replace(path)
+    with whole(path) as temporary:
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")

@@ -6,7 +6,7 @@ novel names) and, for evaluation, `test`. What needs the run (rank, seed, first 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,12 @@ from detectron2.utils import comm
 from omegaconf import OmegaConf
 
 from trainer.data.alps import AlpDataset
+from trainer.data.alternation import Source
 from trainer.data.items import MaskMapper
 from trainer.data.leaks import check_leaks, evaluation_keys
+from trainer.data.loaders import TrainSource, TrainSteps
 from trainer.data.masks import MaskDataset, MaskRecord
+from trainer.engine.agreement import check_agreement, facts_of_steps
 from trainer.engine.config import construct
 from trainer.evaluation.splits import ClassSplit, class_facts, load_split
 from trainer.modeling.columns import ALP, BOX
@@ -75,6 +78,7 @@ class TrainBatches:
         start: First step.
 
     Raises:
+        UsageError: If the processes do not have the same data.
         BadDataError: If an evaluation image or a novel mask is among the data.
     """
 
@@ -86,7 +90,9 @@ class TrainBatches:
             rank=comm.get_rank(),
             world_size=comm.get_world_size(),
         )
-        sources = self._loader.dataset.sources
+        steps: TrainSteps = self._loader.dataset
+        check_agreement(facts_of_steps(steps, start))
+        sources = steps.sources
         if comm.is_main_process():
             _refuse_leaks(sources, split, list(cfg.data.held_out))
 
@@ -95,7 +101,9 @@ class TrainBatches:
             yield batch
 
 
-def _refuse_leaks(sources: dict[str, Any], split: ClassSplit, held_out: list[str]) -> None:
+def _refuse_leaks(
+    sources: Mapping[Source, TrainSource], split: ClassSplit, held_out: list[str]
+) -> None:
     held = evaluation_keys(held_out)
     for source in sources.values():
         records = source.records

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import msgspec
 
 from alp_builder.errors import BadDataError, UsageError
+from trainer.files import whole
 
 Prediction = Mapping[str, Any]
 
@@ -92,15 +92,9 @@ def _problem(
 
 def write_json(path: str | Path, metrics: Mapping[str, Any]) -> None:
     """Write JSON, whole or not at all; numbers that are not finite become null."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    with draft.open("w", encoding="utf-8") as file:
+    with whole(Path(path)) as temporary, temporary.open("w", encoding="utf-8") as file:
         json.dump(_finite(metrics), file, indent=1, allow_nan=False)
         file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(target)
 
 
 def _finite(value: Any) -> Any:

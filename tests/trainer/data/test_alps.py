@@ -5,6 +5,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -161,3 +162,23 @@ def test_mistakes_of_users(finder: ImageFinder, tmp_path: Path) -> None:
         opened(folder)
     for error in (tmp_path / "cache").glob("*"):
         pytest.fail(f"a failed read left {error}")
+
+
+def test_alps_of_object_storage_through_a_cache_smaller_than_they_are(
+    world: Path, alps: AlpDataset, finder: ImageFinder, tmp_path: Path
+) -> None:
+    files = fsspec.filesystem("memory")
+    url = f"memory://{tmp_path.name}/alps"
+    files.put(str(world / "alps"), url, recursive=True)
+    sizes = [p.stat().st_size for p in (world / "alps").rglob("*.parquet")]
+    bound = {"shard_cache_gib": (sum(sizes) - 1) / 2**30}
+    again = AlpDataset.open(url, finder, cache=tmp_path / "remote", **bound)
+    assert contents(again) == contents(alps)
+    assert again.content_hash() == alps.content_hash()
+    assert len(list((tmp_path / "remote" / "shards").glob("*/split=*/*.parquet"))) == 1
+
+    for path in files.glob(f"{url}/split=*/*"):
+        files.rm_file(path)  # the manifest tells that the arrays at hand are those of the shards
+    assert len(AlpDataset.open(url, finder, cache=tmp_path / "remote", **bound)) == 3
+    with pytest.raises(BadDataError, match="part-00000-of-00002.parquet: not there"):
+        AlpDataset.open(url, finder, cache=tmp_path / "new", **bound)

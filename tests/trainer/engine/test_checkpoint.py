@@ -69,6 +69,8 @@ def test_the_last_checkpoint_is_the_one_with_most_steps(tmp_path: Path) -> None:
         "step_0000999.pt",
         "step_12345678.pt",
     ]
+    assert not list(tmp_path.glob(".*"))  # nor what a killed process left
+    assert (tmp_path / "nonfinite_step_0000004.pt").exists()
 
 
 def test_code_in_a_checkpoint_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

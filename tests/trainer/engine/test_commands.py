@@ -42,6 +42,10 @@ def test_train_stop_resume_evaluate_predict(place: Path, tmp_path: Path) -> None
     evaluated.unlink()
     assert train.main(command("fcosmo", "--eval-only", *stopped)) == 0
     assert evaluated.read_text() == before
+    evaluated.unlink()  # as if it had been stopped before its last evaluation
+    assert train.main(command("fcosmo", "--resume", *stopped)) == 0
+    assert evaluated.read_text() == before
+    assert losses(parts) == losses(whole)
 
     names = tmp_path / "names.json"
     names.write_text(json.dumps({"house": "tree", "tree": "house"}))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,15 @@ import torch
 import torch.distributed as dist
 from detectron2.utils import comm
 
+from alp_builder.errors import UsageError
 from tests.trainer.engine.test_loop import loop
 from tests.trainer.tiny import batch, fcosmo
+from trainer.engine import launch as launching
+from trainer.engine.agreement import check_agreement
 from trainer.engine.distributed import gather_in_order, global_share, global_sum
 from trainer.engine.launch import launch
 from trainer.engine.nonfinite import NonFiniteError
+from trainer.engine.stopping import StopSignals
 from trainer.modeling.fcosmo import AlpLosses
 
 STEPS = (("mask", 4), ("alp", 4), ("mask", 4), ("alp", 4))
@@ -52,12 +58,35 @@ def _work(args: argparse.Namespace) -> None:
     share = global_share(1 + 2 * comm.get_rank(), torch.device("cpu"))
     assert texts == ["phrase of rank 0", "phrase of rank 1"]
     assert float(share) == (0.5 if comm.get_rank() == 0 else 1.5)  # of 1 + 3 items
+    assert _told_of_a_difference() == "rate: 0.1 in process 0, 0.2 in process 1"
+    assert _asked_of_one() == signal.SIGUSR1
     stopped = _stop_everywhere(args.folder)
     if comm.is_main_process():
         torch.save(
             {"losses": found[0], "model": found[1], "stopped": stopped}, args.folder / "two.pt"
         )
     comm.synchronize()
+
+
+def _told_of_a_difference() -> str:
+    """Both processes must refuse, in the same words."""
+    with pytest.raises(UsageError) as error:
+        check_agreement({"seed": 0, "rate": "0.2" if comm.get_rank() else "0.1"})
+    return str(error.value).partition(";")[0]
+
+
+def _asked_of_one() -> int:
+    """One process gets a signal; both must know, and act on it."""
+    acted: list[int] = []
+    signal.signal(signal.SIGUSR1, lambda number, _: acted.append(number))
+    with StopSignals() as signals:
+        assert not signals.asked_anywhere(torch.device("cpu"))
+        if comm.get_rank() == 1:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        assert signals.asked_anywhere(torch.device("cpu"))
+        signals.hand_over()
+        assert not signals.asked_anywhere(torch.device("cpu"))
+    return acted[0]
 
 
 def _stop_everywhere(folder: Path) -> str:
@@ -77,7 +106,7 @@ def test_two_processes_equal_one_with_the_double_batch(tmp_path: Path) -> None:
     args = argparse.Namespace(
         num_gpus=2, num_machines=1, machine_rank=0, dist_url="auto", folder=tmp_path
     )
-    launch(_work, args)
+    assert launch(_work, args, "cpu") == 0
     two = torch.load(tmp_path / "two.pt", weights_only=True)
     assert two["losses"] == pytest.approx(losses, rel=2e-4)
     for name, value in weights.items():
@@ -85,23 +114,31 @@ def test_two_processes_equal_one_with_the_double_batch(tmp_path: Path) -> None:
     assert "mask_0.png, mask_1000.png" in two["stopped"]
 
 
-def test_torchrun_s_processes_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_a_launcher_started_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[Any] = []
-    for name, value in {
-        "TORCHELASTIC_RUN_ID": "x",
-        "LOCAL_RANK": "1",
-        "WORLD_SIZE": "4",
-        "LOCAL_WORLD_SIZE": "2",
-    }.items():
+    values = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
+    for name, value in {**values, "MASTER_ADDR": "first", "MASTER_PORT": "29500"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(dist, "init_process_group", called.append)
+    monkeypatch.setattr(launching, "rendezvous", lambda _: iter([(None, 3, 4)]))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", called.append)
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **_: called.append(backend))
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: called.append("end"))
     monkeypatch.setattr(comm, "create_local_process_group", called.append)
-    launch(lambda args: called.append(args.folder), argparse.Namespace(folder="run"))
-    assert called == ["gloo", 2, "run"]
+    run = argparse.Namespace(folder="run")
+    assert launch(lambda args: called.append(args.folder), run, "auto") == 0
+    assert launch(lambda args: called.append(args.folder), run, "cpu") == 0
+    assert called == [1, "nccl", 2, "run", "end", "gloo", 2, "run", "end"]
     monkeypatch.setenv("WORLD_SIZE", "1")
-    launch(lambda args: called.append(args.folder), argparse.Namespace(folder="alone"))
-    assert called[3:] == ["alone"]
+    assert launch(lambda args: called.append(args.folder), run, "auto") == 0
+    assert called[9:] == ["run"]
+
+
+@pytest.mark.parametrize("url", ["auto", "tcp://first", "file:///shared/x"])
+def test_machines_need_an_address_to_meet(url: str) -> None:
+    args = argparse.Namespace(num_gpus=1, num_machines=2, machine_rank=0, dist_url=url)
+    with pytest.raises(UsageError, match="expected tcp://HOST:PORT of the first machine"):
+        launch(lambda _: None, args, "cpu")
 
 
 def test_one_process_needs_nobody() -> None:

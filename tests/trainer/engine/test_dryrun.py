@@ -12,13 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 
 from pipelines.synthetic_shards import table_of, write_data_set
 from trainer import train
 from trainer.engine.config import load_config
-from trainer.engine.dryrun import needs_of, report
+from trainer.engine.dryrun import Need, needs_of, report
 from trainer.evaluation.open_images_masks import main as convert
 from trainer.evaluation.splits import class_facts
 
@@ -244,3 +245,19 @@ def test_names_of_the_evaluation_are_needed(tmp_path: Path) -> None:
     change = f"data.test.names={tmp_path}/none.json"
     needs = needs_of(load_config(CONFIGS / OPEN_IMAGES[0], [change]))
     assert [n.problem for n in needs if n.key == "data.test.names"] == ["no such file"]
+
+
+def test_alps_on_object_storage_are_looked_for_there(tmp_path: Path) -> None:
+    folder = write_data_set(tmp_path / "alps", [table_of([{"phrase_text": "cat"}])], count=1)
+    files = fsspec.filesystem("memory")
+    files.put(str(folder), f"/{tmp_path.name}", recursive=True)
+    (found,) = _alps_of(f"memory://{tmp_path.name}")
+    assert found.line().startswith(f"ok       memory://{tmp_path.name}  (folder of ALP shards")
+    (found,) = _alps_of("memory://nowhere")
+    assert "MISSING  memory://nowhere" in found.line()
+    assert ": not there; expected a finished ALP data set" in found.line()
+
+
+def _alps_of(url: str) -> list[Need]:
+    needs = needs_of(load_config(CONFIGS / COCO[0], [f"data.alps={url}"]))
+    return [need for need in needs if need.path == url]

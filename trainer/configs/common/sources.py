@@ -29,6 +29,7 @@ def alp_source(augment: Any, roots: dict[str, str], batch_size: int = 16) -> Any
             finder=L(ImageFinder)(roots=roots),
             quality=L(AlpFilter)(min_score=0.0),
             split="train",
+            shard_cache_gib=20.0,  # of shards that data.alps=s3://... brings here
         ),
         mapper=L(AlpMapper)(
             augment=augment, quantization=L(QuantizationConfig)(kind="snap"), image_format="RGB"
