@@ -162,12 +162,15 @@ def draw(
         plot = canvas.add_subplot(grid[index // 2, 1 + index % 2])
         curve = figures.get(name)
         if not curve:
-            plot.set_title(f"{axis}: not measured")
+            plot.set_axis_off()
+            plot.set_title(f"{axis}:\nnot measured")
             continue
-        plot.plot([float(x) for x in curve], list(curve.values()), marker="o")
-        plot.set(xlabel=grows, ylabel=axis)
-        plot.set_ylim(bottom=0)
+        xs = [float(x) for x in curve]
+        plot.plot(xs, list(curve.values()), marker="o")
+        plot.set(xlabel=grows, ylabel=axis, ylim=(0, max(curve.values()) * 1.15))
         if name != "speed_by_workers":
             plot.set_xscale("log")
+        plot.set_xticks(xs, [f"{x:,.0f}" for x in xs])
+        plot.minorticks_off()
     with atomic_file(path) as stream:
         canvas.savefig(stream, format="png", dpi=90)
