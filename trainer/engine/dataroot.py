@@ -16,11 +16,12 @@ import pyarrow.compute as pc
 from omegaconf import DictConfig, ListConfig
 
 from alp_builder.errors import AlpError, BadDataError
+from alp_builder.reader import open_alps
 from trainer.data.cocofile import CocoFile, read_coco
 from trainer.data.images import EXAMPLES, SafeRoot, image_key
 from trainer.data.leaks import evaluation_keys
 from trainer.data.masks import label_of_category
-from trainer.data.shards import open_shards, scan_rows
+from trainer.data.shards import scan_rows
 from trainer.engine.config import construct
 from trainer.evaluation.evaluator import read_hierarchy
 from trainer.evaluation.splits import load_split
@@ -109,7 +110,7 @@ def _alps(node: Any, root: _Root) -> Iterator[Finding]:
     def read() -> str:
         rows = 0
         every = pc.scalar(True)
-        for batch in scan_rows(open_shards(folder), ["dataset_id", "image_id"], every, node.split):
+        for batch in scan_rows(open_alps(folder), ["dataset_id", "image_id"], every, node.split):
             rows += len(batch)
             columns = (batch.column(i).to_pylist() for i in (0, 1))
             ids.extend(dict.fromkeys(zip(*columns, strict=True)))

@@ -259,5 +259,5 @@ def test_alps_on_object_storage_are_looked_for_there(tmp_path: Path) -> None:
 
 
 def _alps_of(url: str) -> list[Need]:
-    needs = needs_of(load_config(CONFIGS / COCO[0], [f"data.alps={url}"]))
+    needs = needs_of(load_config(CONFIGS / "fcosmo_r50_coco_48_17.py", [f"data.alps={url}"]))
     return [need for need in needs if need.path == url]
