@@ -216,6 +216,8 @@ def load_config(path: Path | None = None, overrides: list[str] | None = None) ->
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise UsageError(f"--config {path}: not a readable TOML file: {error}") from error
     for item in overrides or []:
+        if not item.isprintable():
+            raise UsageError(f"--set {item}: expected plain text, section.field=value")
         key, equals, value = item.partition("=")
         if not equals:
             raise UsageError(f"--set {item}: expected section.field=value, e.g. window.lag=-0.3")

@@ -6,13 +6,18 @@ from __future__ import annotations
 class AlpError(Exception):
     """Base of the errors a command prints as one line.
 
-    The message says what was found, what was expected and how to mend it.
+    The message says what was found, what was expected and how to mend it. As text it is one line and holds no
+    character that a terminal could obey, whatever a library or a file name put into it.
 
     Attributes:
         exit_code: What the command exits with, 1 for bad data and 2 for bad usage.
     """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        lines = (line.strip() for line in super().__str__().splitlines())
+        return printable(" ".join(line for line in lines if line))
 
 
 class BadDataError(AlpError):
@@ -25,3 +30,10 @@ class UsageError(AlpError):
     """A call that cannot be carried out: an unknown key, a missing file, two builds in one folder."""
 
     exit_code = 2
+
+
+def printable(text: str) -> str:
+    """The text with control characters escaped: captions and file names are untrusted."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

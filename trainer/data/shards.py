@@ -65,6 +65,7 @@ def scan_rows(
         for table in shards.shards(split):  # the reader brings older columns up to date
             yield from _encoded(table.filter(where).select(list(columns)), text).to_batches()
         return
+    shards.check(shards.infos(split))
     form = ds.ParquetFileFormat(dictionary_columns=text)
     for path in shards.paths(split):
         try:

@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 from alp_builder.cli import audit, build, main, stats, validate
-from alp_builder.cli.parsing import percent, printable
+from alp_builder.cli.parsing import percent
+from alp_builder.errors import printable
 from alp_builder.config import BuildConfig, config_dict
 from alp_builder.errors import BadDataError
 from alp_builder.executors import Executor
