@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 
+_LONGEST = 2000  # characters of a message: what is longer is a foreign value in it, not words
+
+
 class AlpError(Exception):
     """Base of the errors a command prints as one line.
 
@@ -17,7 +20,8 @@ class AlpError(Exception):
 
     def __str__(self) -> str:
         lines = (line.strip() for line in super().__str__().splitlines())
-        return printable(" ".join(line for line in lines if line))
+        text = printable(" ".join(line for line in lines if line))
+        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
 class BadDataError(AlpError):

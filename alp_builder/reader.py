@@ -209,7 +209,9 @@ def open_alps(folder: str | Path) -> AlpDataset:
     if found < SCHEMA_VERSION and not set(range(found, SCHEMA_VERSION)) <= set(UPGRADES):
         raise BadDataError(f"{folder}: schema version {found} is too old to read; build it again")
     if not {"core"} <= set(manifest.groups) <= set(GROUPS):
-        raise BadDataError(f"{folder}: column groups {manifest.groups}, expected core and any of {GROUPS[1:]}")
+        raise BadDataError(
+            f"{folder}: column groups {manifest.groups}, expected core and any of {GROUPS[1:]}"
+        )
     return AlpDataset(Path(folder), manifest)
 
 

@@ -82,7 +82,7 @@ def read_gold(path: Path) -> GoldNouns:
         frame = frame.astype({**dict.fromkeys(NOUN[3:], "int64"), **dict.fromkeys(BOX, "float64")})
         flags = [name for name in ("is_group", "is_stuff") if name in frame.columns]
         frame = frame.astype(dict.fromkeys(flags, "int64"))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(
             f"--gold {path}: a position, box or flag is no number ({error})"
         ) from error

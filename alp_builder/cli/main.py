@@ -59,6 +59,11 @@ def main(arguments: list[str] | None = None) -> int:
     except AlpError as error:
         print(f"alps {parsed.verb}: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
+    except MemoryError:
+        message = f"alps {parsed.verb}: out of memory; finished work is kept. Less is needed at once with"
+        advice = "fewer --workers, or smaller shards.chunk_bytes and shards.rows_per_shard"
+        print(message, advice, file=sys.stderr)  # noqa: T201
+        return 1
     except KeyboardInterrupt:
         message = f"alps {parsed.verb}: stopped; run the same command again to go on"
         print(message, file=sys.stderr)  # noqa: T201

@@ -101,7 +101,9 @@ def read_coco(path: Path) -> CocoInstances:
     for image in file.images:
         if image.width * image.height > MAX_PIXELS:
             size = f"{image.width} x {image.height}"
-            raise BadDataError(f"{path}: image {image.id} is of {size}, more than {MAX_PIXELS:,} pixels")
+            raise BadDataError(
+                f"{path}: image {image.id} is of {size}, more than {MAX_PIXELS:,} pixels"
+            )
     categories = {category.id: category for category in file.categories}
     known = {image.id for image in file.images}
     by_image: dict[int, list[CocoAnnotation]] = defaultdict(list)
@@ -136,7 +138,12 @@ def things_of(coco: CocoInstances, image: CocoImage, min_side: float) -> Iterato
         coco: The file.
         image: One of its images.
         min_side: Least longer side of a thing's box, in image sides.
+
+    Raises:
+        BadDataError: If the image has no area.
     """
+    if image.width < 1 or image.height < 1:
+        raise BadDataError(f"image {image.id} has no area; mend the file or drop the image")
     for annotation in coco.by_image.get(image.id, []):
         _, _, w, h = annotation.bbox
         if w > 0 and h > 0 and max(w / image.width, h / image.height) >= min_side:

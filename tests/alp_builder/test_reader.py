@@ -107,7 +107,11 @@ def test_a_folder_without_manifest_is_no_data_set(copy_of_built: Path) -> None:
 
 @pytest.mark.parametrize(
     ("harm", "words"),
-    [("remove", "cannot be read"), ("truncate", "50 bytes, the manifest says"), ("garble", "was changed")],
+    [
+        ("remove", "cannot be read"),
+        ("truncate", "50 bytes, the manifest says"),
+        ("garble", "was changed"),
+    ],
 )
 def test_a_broken_shard_is_one_error(copy_of_built: Path, harm: str, words: str) -> None:
     victim = open_alps(copy_of_built).paths("train")[0]

@@ -19,7 +19,18 @@ ODD: tuple[Any, ...] = (
 )  # fmt: skip
 """Values that fit nowhere, or fit a type and no meaning."""
 
-_PIECES = (b"\0", b"\xff", b"{", b"]" * 50, b"\r", b"\n", b'"', b"-", b"\xff\xff\xff\x7f", b"9" * 40)
+_PIECES = (
+    b"\0",
+    b"\xff",
+    b"{",
+    b"]" * 50,
+    b"\r",
+    b"\n",
+    b'"',
+    b"-",
+    b"\xff\xff\xff\x7f",
+    b"9" * 40,
+)
 
 
 def mutated_bytes(data: bytes, rng: random.Random, most: int = 4) -> bytes:
@@ -77,9 +88,13 @@ def _turned(value: Any, rng: random.Random) -> Any:
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
-        return rng.choice([0, -1, 1, -value, value + 1, value * 1000, 2**31 - 1, 2**31, 2**63 - 1, -(2**63)])
+        return rng.choice(
+            [0, -1, 1, -value, value + 1, value * 1000, 2**31 - 1, 2**31, 2**63 - 1, -(2**63)]
+        )
     if isinstance(value, float):
-        return rng.choice([0.0, -1.0, -value, value * 1000, 1e-320, 1e18, 1e38, 1e300, value + 1e-9])
+        return rng.choice(
+            [0.0, -1.0, -value, value * 1000, 1e-320, 1e18, 1e38, 1e300, value + 1e-9]
+        )
     if isinstance(value, str):
         return mutated_bytes(value.encode(errors="replace"), rng, 2).decode(errors="replace")
     return copy.deepcopy(rng.choice(ODD)) if rng.random() < 0.2 else value

@@ -1,6 +1,6 @@
 """Files to be mutated: what a good one holds, what reads it, and what must be true of what was read.
 
-A test names its subjects and how often each is tried; seeds are fixed, so a count stands for the same cases on every
+A test names its subjects and how often each is tried; seeds are fixed, so a count stands for the same cases on any
 machine. Reports go into `REPORTS`, which are printed at the end of a test run.
 """
 

@@ -130,7 +130,9 @@ def read_coco(path: str | Path) -> CocoFile:
     for image in file.images:
         if image.height * image.width > MAX_PIXELS:
             size = f"{image.height}x{image.width}"
-            raise BadDataError(f"{path}: image {image.id} is of {size}, more than {MAX_PIXELS:,} pixels")
+            raise BadDataError(
+                f"{path}: image {image.id} is of {size}, more than {MAX_PIXELS:,} pixels"
+            )
     return file
 
 
@@ -145,7 +147,9 @@ def mask_problem(segmentation: list[list[float]] | Rle | None, height: int, widt
     if segmentation is None:
         return ""
     if isinstance(segmentation, list):
-        return next((what for ring in segmentation if (what := _ring_problem(ring, height, width))), "")
+        return next(
+            (what for ring in segmentation if (what := _ring_problem(ring, height, width))), ""
+        )
     if segmentation.size != (height, width):
         return f"its RLE is of {'x'.join(map(str, segmentation.size))}"
     counts = segmentation.counts

@@ -36,7 +36,11 @@ def file_problem(data: bytes) -> str:
         return f"an image of more than {MAX_PIXELS:,} pixels"
     except Exception:  # noqa: BLE001 - Pillow raises what it meets; OpenCV knows more formats
         return ""
-    return f"an image of {width} x {height}, more than {MAX_PIXELS:,} pixels" if width * height > MAX_PIXELS else ""
+    return (
+        f"an image of {width} x {height}, more than {MAX_PIXELS:,} pixels"
+        if width * height > MAX_PIXELS
+        else ""
+    )
 
 
 def is_cut_short(data: bytes) -> bool:

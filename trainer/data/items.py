@@ -27,8 +27,8 @@ from pycocotools import mask as mask_utils
 
 from alp_builder.errors import BadDataError
 from trainer.data.alps import AlpRecord
-from trainer.data.imagefile import file_problem
 from trainer.data.augment import AugmentConfig, draw_transforms, mirrored_text
+from trainer.data.imagefile import file_problem
 from trainer.data.masks import MaskRecord
 from trainer.data.quantization import QuantizationConfig, quantize, scale_about_centre
 

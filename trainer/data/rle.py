@@ -73,7 +73,9 @@ def broken_codes(codes: Sequence[bytes], pixels: Sequence[int]) -> NDArray[np.in
     owner = np.repeat(np.arange(len(parts)), runs)  # (V,)
     bad = np.zeros(len(parts), np.bool_)
     np.logical_or.at(bad, owner, size > MAX_DIGITS)
-    np.logical_or.at(bad, np.searchsorted(ends, np.flatnonzero((digits < 0) | (digits > 63)), "right"), True)
+    np.logical_or.at(
+        bad, np.searchsorted(ends, np.flatnonzero((digits < 0) | (digits > 63)), "right"), True
+    )
     values = np.zeros(len(last), np.int64)
     for place in range(min(int(size.max()), MAX_DIGITS)):
         longer = np.flatnonzero(size > place)
@@ -89,7 +91,9 @@ def broken_codes(codes: Sequence[bytes], pixels: Sequence[int]) -> NDArray[np.in
     return np.flatnonzero(~good)
 
 
-def _lengths(values: NDArray[np.int64], owner: NDArray[np.int64], runs: NDArray[np.int64]) -> NDArray[np.int64]:
+def _lengths(
+    values: NDArray[np.int64], owner: NDArray[np.int64], runs: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Differences to lengths: from the fourth run on, each adds the run two before; all (V,)."""
     rank = np.arange(len(values)) - np.repeat(np.cumsum(runs) - runs, runs)
     lengths = values.copy()

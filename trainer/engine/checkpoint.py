@@ -185,7 +185,9 @@ def _check_archive(path: Path) -> None:
         parts = archive.infolist()
         packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
         if packed or sum(part.file_size for part in parts) > path.stat().st_size:
-            raise BadDataError(f"{path}: damaged checkpoint (its parts are packed, or too large for it)")
+            raise BadDataError(
+                f"{path}: damaged checkpoint (its parts are packed, or too large for it)"
+            )
         if (bad := archive.testzip()) is not None:
             raise BadDataError(f"{path}: damaged checkpoint ({bad}: its check sum differs)")
 

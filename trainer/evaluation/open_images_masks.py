@@ -240,7 +240,9 @@ def _key(row: Row, sides: Sequence[str], path: Path) -> Key:
         if not all(-_SLACK <= side <= 1 + _SLACK for side in box):  # nor NaN
             raise ValueError
     except (TypeError, ValueError):
-        raise BadDataError(f"{path}: image {row['ImageID']} has a box that is no four numbers from 0 to 1") from None
+        raise BadDataError(
+            f"{path}: image {row['ImageID']} has no box of numbers from 0 to 1"
+        ) from None
     return row["ImageID"], row["LabelName"], box
 
 

@@ -16,9 +16,8 @@ import pytest
 
 from alp_builder.cli import audit, build, main, stats, validate
 from alp_builder.cli.parsing import percent
-from alp_builder.errors import printable
 from alp_builder.config import BuildConfig, config_dict
-from alp_builder.errors import BadDataError
+from alp_builder.errors import BadDataError, printable
 from alp_builder.executors import Executor
 from tests.alp_builder.conftest import Builder
 from tests.alp_builder.simulated import simulated_records, to_line, write_narratives

@@ -85,10 +85,20 @@ def _manifests_validated(folder: Path, alps: Path) -> Subject:
 
 def _quarantines(folder: Path, alps: Path) -> Subject:
     path = alps / open_alps(alps).manifest.quarantine.path
-    line = {"file": "x", "line": 1, "byte_offset": 0, "reason": "not_json", "detail": "", "sha256": ""}
+    line = {
+        "file": "x",
+        "line": 1,
+        "byte_offset": 0,
+        "reason": "not_json",
+        "detail": "",
+        "sha256": "",
+    }
     path.write_bytes(json.dumps(line).encode() + b"\n")
     manifest = json.loads(manifest_path(alps).read_bytes())
-    manifest["quarantine"] |= {"records": 1, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    manifest["quarantine"] |= {
+        "records": 1,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
     manifest["counts"]["rejected.not_json"] = 1
     manifest_path(alps).write_text(json.dumps(manifest))
     good = path.read_bytes()
@@ -131,9 +141,18 @@ def coco_tree() -> dict[str, Any]:
     """A COCO file of two images and masks in all three forms."""
     side = 40
     things = [
-        {"segmentation": [[2.0, 2.0, 30.0, 2.5, 30.0, 20.0, 2.0, 20.0]], "bbox": [2.0, 2.0, 28.0, 18.0]},
-        {"segmentation": {"size": [side, side], "counts": [100, 50, 1450]}, "bbox": [2.0, 0.0, 2.0, 40.0]},
-        {"segmentation": {"size": [side, side], "counts": _compressed(side)}, "bbox": [5.0, 3.0, 20.0, 27.0]},
+        {
+            "segmentation": [[2.0, 2.0, 30.0, 2.5, 30.0, 20.0, 2.0, 20.0]],
+            "bbox": [2.0, 2.0, 28.0, 18.0],
+        },
+        {
+            "segmentation": {"size": [side, side], "counts": [100, 50, 1450]},
+            "bbox": [2.0, 0.0, 2.0, 40.0],
+        },
+        {
+            "segmentation": {"size": [side, side], "counts": _compressed(side)},
+            "bbox": [5.0, 3.0, 20.0, 27.0],
+        },
         {"bbox": [5.0, 5.0, 10.0, 10.0]},
     ]
     return {
@@ -143,7 +162,14 @@ def coco_tree() -> dict[str, Any]:
             {"id": 2, "file_name": "b.jpg", "width": side, "height": side},
         ],
         "annotations": [
-            {"id": n + 1, "image_id": 1 + n % 2, "category_id": 1 + n % 2, "iscrowd": 0, "area": 9.0, **thing}
+            {
+                "id": n + 1,
+                "image_id": 1 + n % 2,
+                "category_id": 1 + n % 2,
+                "iscrowd": 0,
+                "area": 9.0,
+                **thing,
+            }
             for n, thing in enumerate(things)
         ],
         "categories": [{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}],
@@ -175,7 +201,17 @@ def _cocos(folder: Path, alps: Path) -> Subject:
 
 def _narrated(folder: Path, alps: Path) -> Subject:
     path, out = folder / "instances.json", folder / "out.jsonl"
-    words = ["simulate", "narratives", "--coco", str(path), "--profile", "clean", "--out", str(out), "--json"]
+    words = [
+        "simulate",
+        "narratives",
+        "--coco",
+        str(path),
+        "--profile",
+        "clean",
+        "--out",
+        str(out),
+        "--json",
+    ]
 
     def use() -> int:
         out.unlink(missing_ok=True)
@@ -198,7 +234,9 @@ def _gold(folder: Path, alps: Path) -> Subject:
         boxes = np.concatenate(gold.boxes)
         return "" if (boxes[:, :2] < boxes[:, 2:]).all() else "a box without area"
 
-    return Subject("gold boxes", path, lambda: read_gold(path), (header + rows).encode(), wrong=wrong)
+    return Subject(
+        "gold boxes", path, lambda: read_gold(path), (header + rows).encode(), wrong=wrong
+    )
 
 
 def _sides(folder: Path, alps: Path) -> Subject:
@@ -206,7 +244,17 @@ def _sides(folder: Path, alps: Path) -> Subject:
     coco = folder / "coco.json"
     coco.write_text(json.dumps(coco_tree()))
     said = folder / "x.jsonl"
-    words = ["simulate", "narratives", "--coco", str(coco), "--profile", "clean", "--out", str(said), "--json"]
+    words = [
+        "simulate",
+        "narratives",
+        "--coco",
+        str(coco),
+        "--profile",
+        "clean",
+        "--out",
+        str(said),
+        "--json",
+    ]
     assert main.main(words) == 0
     return Subject("truth of narrators", path, lambda: read_truth(path), path.read_bytes())
 
@@ -277,7 +325,9 @@ def _records(folder: Path, alps: Path) -> Subject:
     (folder / "file").write_bytes(b"abc")
     good = msgspec.json.encode(Record(url="https://x", total=3, validator='"a"', md5="0" * 32))
     file = CachedFile(folder / "file")
-    return Subject("records of downloads", path, lambda: (file.record(), file.is_complete()), good, True)
+    return Subject(
+        "records of downloads", path, lambda: (file.record(), file.is_complete()), good, True
+    )
 
 
 def _archives(suffix: str) -> Make:
@@ -293,7 +343,9 @@ def _archives(suffix: str) -> Make:
             return read_narratives(copy, 0, copy.stat().st_size, 1, BuildConfig().input)
 
         def wrong(read: Any, data: bytes) -> str:
-            total = len(read.rejected) + sum(n for name, n in read.counts.items() if name != "lines")
+            total = len(read.rejected) + sum(
+                n for name, n in read.counts.items() if name != "lines"
+            )
             return "" if total == read.counts["lines"] else "a line is not accounted for"
 
         return Subject(f"packed narratives ({suffix})", path, use, packed, wrong=wrong)
