@@ -123,7 +123,10 @@ def _contradiction(manifest: Manifest) -> str:
     for shard in manifest.shards:
         if not shard.path.startswith(f"split={shard.split}/"):
             return f"{shard.path}: it says it is of split {shard.split!r}"
-    rows, written = sum(shard.rows for shard in manifest.shards), manifest.counts.get("alps_written")
+    rows, written = (
+        sum(shard.rows for shard in manifest.shards),
+        manifest.counts.get("alps_written"),
+    )
     return "" if written in (None, rows) else f"its shards hold {rows} of {written} ALPs"
 
 
@@ -176,6 +179,7 @@ def deciding_config(config: BuildConfig) -> dict[str, Any]:
     tree = config_dict(config)
     del tree["phrases"]["spacy_batch_size"]
     del tree["shards"]["run_bytes"]
+    del tree["shards"]["worker_timeout"]
     if config.calibration is None:
         del tree["calibration"]
     else:
