@@ -117,7 +117,8 @@ def _hung(task: ChunkTask, seconds: float) -> str:
     chunk = task.chunk
     return (
         f"a worker process hangs: {task.name}, bytes {chunk.start} to {chunk.end}, not done in {seconds:g} s;"
-        " finished work is kept: run the same command again, with a larger shards.worker_timeout if it was only slow"
+        " finished work is kept: run the same command again, with a larger shards.worker_timeout if it was"
+        " only slow"
     )
 
 
