@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import zstandard
 from PIL import Image
 
@@ -19,7 +20,7 @@ from alp_builder.export.export import export
 from alp_builder.export.pictures import Pictures
 from alp_builder.export.selection import Selection
 from alp_builder.fetch import fetch_file
-from alp_builder.http_range import FetchConfig, FetchError, is_near
+from alp_builder.http_range import FetchConfig, FetchError, is_near, open_at
 from alp_builder.inputs import NarrativeSource, find_sources, localise
 from alp_builder.page import PageConfig, PageRequest, write_page
 from alp_builder.page.image_files import ImageFiles
@@ -140,6 +141,23 @@ def test_no_name_leads_out_of_a_folder(name: str, tmp_path: Path) -> None:
     assert [listed.find("d", str(n)) for n in (1, 2, 3)] == [None] * 3
 
 
+class _Sending(requests.adapters.BaseAdapter):
+    """A server that sends its visitors elsewhere."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self.place = place
+
+    def send(self, request: requests.PreparedRequest, **_: object) -> requests.Response:  # type: ignore[override]
+        response = requests.Response()
+        response.request, response.url, response.status_code = request, request.url or "", 302
+        response.headers["Location"] = self.place
+        return response
+
+    def close(self) -> None:
+        pass
+
+
 class TestAddresses:
     def test_which_addresses_are_near(self) -> None:
         near = [
@@ -173,6 +191,16 @@ class TestAddresses:
                 localise(source, tmp_path / "work", 200)
         assert "root:" not in str(told.value)
         assert not [p for p in (tmp_path / "work").rglob("*") if p.suffix == ".jsonl"]
+
+    @pytest.mark.parametrize(
+        "place", ["http://169.254.169.254/latest/", "http://localhost:8080/", "//[::1]/x"]
+    )
+    def test_a_redirect_into_this_machine_is_refused(self, place: str) -> None:
+        """A cloud machine's keys lie at the first address; nobody's friend sends us there."""
+        with requests.Session() as session:
+            session.mount("http://", _Sending(place))
+            with pytest.raises(FetchError, match="an address of this machine or its network"):
+                open_at(session, "http://example.org/x", 0, None, FetchConfig())
 
     @pytest.mark.parametrize(
         "place", ["http://[", "http://a b/", "http://x:99999/", "http://\u00e9..x/"]
