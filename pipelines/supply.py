@@ -4,8 +4,8 @@ r"""What the locks pin, written down and looked up: `make sbom`, `make audit-pac
     python -m pipelines.supply audit --tool .../pip-audit [--service osv] requirements/alps.lock ...
 
 `sbom` writes one CycloneDX file a lock: names, versions and the SHA-256 of every file that may be installed.
-`audit` asks a public service for known vulnerabilities of each pinned package. Exit codes: 0 none known, 1 some are,
-2 not known: the service could not be reached, or does not know a package; its silence is no clean bill.
+`audit` asks a public service for known vulnerabilities of each pinned package. Exit codes: 0 none known, 1 some
+are, 2 not known: the service could not be reached, or does not know a package; its silence is no clean bill.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def broken_codes(codes: Sequence[bytes], pixels: Sequence[int]) -> NDArray[np.in
     chosen = np.flatnonzero(good)
     if not len(chosen):
         return np.flatnonzero(~good)
-    parts = [codes[i] for i in chosen]
+    parts = [codes[i] for i in chosen.tolist()]
     digits = np.frombuffer(b"".join(parts), np.uint8).astype(np.int64) - 48
     last = np.flatnonzero(digits & 0x20 == 0)  # (V,) last digit of each number
     first = np.concatenate([[0], last[:-1] + 1])

@@ -155,7 +155,9 @@ def test_a_damaged_note_of_a_shard_is_merged_anew(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(trees=st.lists(JSON | st.binary(max_size=60), min_size=1, max_size=8))
 def test_any_json_and_any_bytes_are_accounted_for(trees: list[Any], tmp_path: Path) -> None:
