@@ -149,7 +149,7 @@ def test_a_damaged_note_of_a_shard_is_merged_anew(
 
     with pytest.raises(KeyboardInterrupt):
         build_here(inputs_of_two_splits, out, *OPTIONS, checkpoint=stop)
-    next((out / "_alps" / "work" / "shards").glob("*.json")).write_bytes(note)
+    next((out / "_alps" / "work" / "shards").rglob("*.json")).write_bytes(note)
     build_here(inputs_of_two_splits, out, *OPTIONS)
     assert tree_bytes(out) == tree_bytes(built)
 

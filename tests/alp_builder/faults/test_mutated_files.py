@@ -33,8 +33,9 @@ from alp_builder.calibration import (
 from alp_builder.cli import main
 from alp_builder.cli.build import _config_lines
 from alp_builder.config import BuildConfig, load_config
+from alp_builder.copies import localise
 from alp_builder.executors import Executor
-from alp_builder.inputs import NarrativeSource, localise
+from alp_builder.inputs import NarrativeSource
 from alp_builder.manifest import manifest_path
 from alp_builder.narratives import read_narratives
 from alp_builder.page import PageConfig, PageRequest, write_page
@@ -384,7 +385,7 @@ def test_mutated_files(name: str, count: int, tmp_path: Path, copy_of_built: Pat
 
 
 @pytest.mark.parametrize("count", [6, pytest.param(100, marks=pytest.mark.faults)])
-@pytest.mark.parametrize("which", ["plan.json", "chunks/*.arrow", "shards/*.json"])
+@pytest.mark.parametrize("which", ["plan.json", "chunks/*.arrow", "shards/*/*.json"])
 def test_mutated_work_of_an_interrupted_build(
     which: str, count: int, tmp_path: Path, inputs_of_two_splits: dict[str, Path], here: Executor
 ) -> None:

@@ -15,13 +15,14 @@ import requests
 import zstandard
 from PIL import Image
 
+from alp_builder.copies import localise
 from alp_builder.errors import AlpError, BadDataError, UsageError
 from alp_builder.export.export import export
 from alp_builder.export.pictures import Pictures
 from alp_builder.export.selection import Selection
 from alp_builder.fetch import fetch_file
 from alp_builder.http_range import FetchConfig, FetchError, is_near, open_at
-from alp_builder.inputs import NarrativeSource, find_sources, localise
+from alp_builder.inputs import NarrativeSource, find_sources
 from alp_builder.page import PageConfig, PageRequest, write_page
 from alp_builder.page.image_files import ImageFiles
 from alp_builder.page.pictures import encode
