@@ -324,7 +324,7 @@ class TestMain:
         ("error", "code", "words"),
         [
             (KeyboardInterrupt(), 130, "stopped; run the same command again"),
-            (BadDataError("a shard is\nbroken"), 1, r"a shard is\nbroken"),
+            (BadDataError("a shard is\nbroken"), 1, "a shard is broken"),
         ],
     )
     def test_errors_become_one_line_and_a_code(

@@ -204,7 +204,7 @@ class TestDisk:
         self, built: Path, inputs_of_two_splits: dict[str, Path], tmp_path: Path, build_here: Builder
     ) -> None:  # fmt: skip
         """From room for nothing to room enough, one size after the other, each going on from the last."""
-        sizes = range(20, 700, 20)
+        sizes = range(20, 3000, 100)
         said: list[str] = []
         with _small_disk(tmp_path / "disk", 4) as again:
             out = tmp_path / "disk" / "out"
