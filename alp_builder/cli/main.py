@@ -60,7 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"alps {parsed.verb}: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
     except MemoryError:
-        message = f"alps {parsed.verb}: out of memory; finished work is kept. Less is needed at once with"
+        message = (
+            f"alps {parsed.verb}: out of memory; finished work is kept. Less is needed at once with"
+        )
         advice = "fewer --workers, or smaller shards.chunk_bytes and shards.rows_per_shard"
         print(message, advice, file=sys.stderr)  # noqa: T201
         return 1
