@@ -157,6 +157,8 @@ class ShardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             Does not change the result; each takes about three times as much memory while it is made.
         row_group_rows: ALPs to a row group, the unit of a random read.
         compression_level: Level of zstd.
+        worker_timeout: Longest time, in seconds, that a chunk may lie at a worker process before the process
+            counts as hung and the build stops; a chunk takes seconds. Does not change the result.
     """
 
     chunk_bytes: Count = 4 * 2**20
@@ -164,6 +166,7 @@ class ShardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     run_bytes: Count = 64 * 2**20
     row_group_rows: Count = 65_536
     compression_level: Annotated[int, Meta(ge=1, le=22)] = 3
+    worker_timeout: Positive = 1800.0
 
 
 class BuildConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -216,6 +219,8 @@ def load_config(path: Path | None = None, overrides: list[str] | None = None) ->
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise UsageError(f"--config {path}: not a readable TOML file: {error}") from error
     for item in overrides or []:
+        if not item.isprintable():
+            raise UsageError(f"--set {item}: expected plain text, section.field=value")
         key, equals, value = item.partition("=")
         if not equals:
             raise UsageError(f"--set {item}: expected section.field=value, e.g. window.lag=-0.3")

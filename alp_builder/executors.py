@@ -2,6 +2,10 @@
 
 An executor takes tasks and yields each with the number of narratives read, as it is done, in any order. The
 files the tasks write do not depend on which executor ran them.
+
+A worker may die (killed, out of memory) or hang (a file system that no longer answers, a stopped process). Death
+shows at once. A hang shows when a task is not done `shards.worker_timeout` seconds after it was handed out: tasks
+are handed out in order and a few at a time, so it lies at a worker all but a little of that time.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -54,7 +59,7 @@ def run_local(
     Raises:
         UsageError: If the configured model is not installed or of no use.
         BadDataError: If an input can no longer be read, or a worker dies, as it does when the system
-            runs out of memory.
+            runs out of memory, or hangs.
     """
     workers = min(workers, len(tasks))
     if workers <= 1:
@@ -66,29 +71,55 @@ def run_local(
     # Processes are spawned: forking a process that has threads (pyarrow's, tqdm's) may deadlock.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()  # closed on one side, it ends the other
+    strangers = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, context, _start_worker, (config, theirs)) as pool:
         waiting: dict[Future[int], ChunkTask] = {}
+        since: dict[Future[int], float] = {}
         queue = iter(tasks)
         try:
             while True:
                 for task in islice(queue, workers * AHEAD - len(waiting)):
                     with _interrupts_held():
                         future = pool.submit(_work, task)
-                    waiting[future] = task
+                    waiting[future], since[future] = task, time.monotonic()
                 if not waiting:
                     ours.close()  # nothing is left to do: a second of tidying up is spared
                     return
-                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                oldest = min(waiting, key=since.__getitem__)
+                patience = since[oldest] + config.shards.worker_timeout - time.monotonic()
+                done = wait(waiting, max(patience, 0), FIRST_COMPLETED).done
+                if patience <= 0 and oldest not in done:
+                    raise _HungError(_hung(waiting[oldest], config.shards.worker_timeout))
+                for future in done:
                     yield waiting.pop(future), future.result()
         except BaseException as error:
             ours.close()  # workers stop where they are: files appear whole or not at all
             pool.shutdown(wait=False, cancel_futures=True)
-            if isinstance(error, BrokenProcessPool):
+            if isinstance(error, _HungError):
+                for process in set(multiprocessing.active_children()) - strangers:
+                    process.kill()  # whoever hangs does not hear that the pipe was closed
+                raise BadDataError(str(error)) from error
+            if isinstance(error, BrokenProcessPool | MemoryError):
+                died = "died, perhaps for lack of memory"
+                what = "ran out of memory" if isinstance(error, MemoryError) else died
                 raise BadDataError(
-                    "a worker process died, perhaps for lack of memory; finished work is kept:"
+                    f"a worker process {what}; finished work is kept:"
                     " run the same command again, with fewer --workers"
                 ) from error
             raise
+
+
+class _HungError(Exception):
+    """A task is not done in the time it may take."""
+
+
+def _hung(task: ChunkTask, seconds: float) -> str:
+    chunk = task.chunk
+    return (
+        f"a worker process hangs: {task.name}, bytes {chunk.start} to {chunk.end}, not done in {seconds:g} s;"
+        " finished work is kept: run the same command again, with a larger shards.worker_timeout if it was"
+        " only slow"
+    )
 
 
 @contextmanager
@@ -104,7 +135,7 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_worker: tuple[AlpExtractor, BuildConfig] | AlpError | None = None
+_worker: tuple[AlpExtractor, BuildConfig] | AlpError | MemoryError | None = None
 
 
 def _start_worker(config: BuildConfig, parent: Connection) -> None:
@@ -116,8 +147,8 @@ def _start_worker(config: BuildConfig, parent: Connection) -> None:
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     try:
         _worker = AlpExtractor(config), config
-    except AlpError as error:  # raised here it would only break the pool: the first task raises it
-        _worker = error
+    except (AlpError, MemoryError) as error:  # raised here it would only break the pool
+        _worker = error  # the first task raises it
 
 
 def _follow(parent: Connection) -> None:
@@ -128,6 +159,6 @@ def _follow(parent: Connection) -> None:
 
 def _work(task: ChunkTask) -> int:
     assert _worker is not None
-    if isinstance(_worker, AlpError):
+    if isinstance(_worker, AlpError | MemoryError):
         raise _worker
     return build_chunk(task, *_worker)

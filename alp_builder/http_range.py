@@ -5,15 +5,19 @@ A broken download goes on where it stopped if the server still holds the same fi
 206 with the rest, or 200 with the whole of a changed file. What it answers is checked, not believed: the
 range must start at N and name the same total and validator.
 
-Redirects are followed here, hop by hop, because each must be judged: only http and https, and never from
-https down to http. `requests` carries this rather than `urllib`, for its certificates (certifi; macOS's
-Python has none of its own), proxies and connection errors; spaCy brings it in any case.
+Redirects are followed here, hop by hop, because each must be judged: only http and https, never from https down
+to http, and never from another host to an address of this machine or its own network, where a server may answer
+to us what it would not to strangers (169.254.169.254 tells a cloud machine's keys). To other hosts they are
+followed: mirrors and content networks need it, and nothing of ours goes along but the address. `requests` carries
+this rather than `urllib`, for its certificates (certifi; macOS's Python has none of its own), proxies and
+connection errors; spaCy brings it in any case.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
 import re
 from urllib.parse import urljoin, urlsplit
 
@@ -181,19 +185,42 @@ def _follow(
             raise BrokenError(_reason(error), connected=hung_up) from error
         except requests.exceptions.Timeout as error:
             raise BrokenError("the server does not answer") from error
-        except requests.exceptions.RequestException as error:
+        except (
+            requests.exceptions.RequestException,
+            urllib3.exceptions.HTTPError,
+            ValueError,
+        ) as error:
             raise FetchError(f"{url}: {_reason(error)}") from error
         if response.status_code not in _REDIRECTS or "Location" not in response.headers:
             return response
         response.close()
-        target = urljoin(url, response.headers["Location"])
-        scheme = urlsplit(target).scheme
+        try:
+            target = urljoin(url, response.headers["Location"])
+            scheme = urlsplit(target).scheme
+        except ValueError as error:
+            raise FetchError(f"{url} redirects to what is no address ({error})") from error
         if scheme not in {"http", "https"} or (url.startswith("https:") and scheme != "https"):
             raise FetchError(
                 f"{url} redirects to {target[:200]!r}, which is not followed: not safe"
             )
+        if is_near(target) and not is_near(url):
+            raise FetchError(
+                f"{url} redirects to {target[:200]!r}, an address of this machine or its network:"
+                " not followed; name that address yourself if you mean it"
+            )
         url = target
     raise FetchError(f"{url}: more than {config.max_redirects} redirects")
+
+
+def is_near(url: str) -> bool:
+    """Whether a URL names, in so many words, this machine or an address that only its network knows."""
+    host = (urlsplit(url).hostname or "").rstrip(".").lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:  # a name
+        return False
 
 
 def _judge(

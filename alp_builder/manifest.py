@@ -111,7 +111,23 @@ def decode_manifest(data: bytes, path: str) -> Manifest:
         parts = Path(name).parts
         if Path(name).is_absolute() or ".." in parts or len(parts) != 2 or "\0" in name:
             raise BadDataError(f"{path}: path {name!r} leads out of the data set")
+    if problem := _contradiction(manifest):
+        raise BadDataError(f"{path}: damaged manifest ({problem}); build the data set again")
     return manifest
+
+
+def _contradiction(manifest: Manifest) -> str:
+    """What a manifest says against itself, an empty string for nothing: its own bytes have no hash."""
+    if len({shard.path for shard in manifest.shards}) < len(manifest.shards):
+        return "a shard is listed twice"
+    for shard in manifest.shards:
+        if not shard.path.startswith(f"split={shard.split}/"):
+            return f"{shard.path}: it says it is of split {shard.split!r}"
+    rows, written = (
+        sum(shard.rows for shard in manifest.shards),
+        manifest.counts.get("alps_written"),
+    )
+    return "" if written in (None, rows) else f"its shards hold {rows} of {written} ALPs"
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -163,6 +179,7 @@ def deciding_config(config: BuildConfig) -> dict[str, Any]:
     tree = config_dict(config)
     del tree["phrases"]["spacy_batch_size"]
     del tree["shards"]["run_bytes"]
+    del tree["shards"]["worker_timeout"]
     if config.calibration is None:
         del tree["calibration"]
     else:

@@ -156,9 +156,11 @@ def _known_shard(
     staged = place.shards / relative
     try:
         note = msgspec.json.decode(place.note(relative).read_bytes(), type=_Merged)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
     info = note.info
+    if (info.path, info.split) != (relative, split):  # damaged: it would go into the manifest
+        return None
     if staged.is_file():
         return note if sha256_of(staged) == info.sha256 else None
     return note if destination.holds(relative, info.sha256, info.size) else None

@@ -19,6 +19,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ class RemoteAlps(AlpDataset):
         while True:
             with exclusive(_lock_of(path), f"a reading of {path}", shared=True, wait=True):
                 if path.is_file():
-                    os.utime(path)  # used now, for the choice of what goes first
+                    os.utime(path, (time.time(), path.stat().st_mtime))  # used now: others go first
                     yield path
                     return
             with exclusive(self.cache / _LOCK, f"a download into {self.cache}", wait=True):
@@ -146,7 +147,7 @@ class RemoteAlps(AlpDataset):
         """Delete shards used longest ago until one more fits; the download lock is held."""
         own = _part_of(self.folder / info.path)
         files = [*self.cache.glob("*/split=*/*.parquet"), *self.cache.glob("*/split=*/.*.part")]
-        found = sorted((p.stat().st_mtime, p.stat().st_size, p) for p in files if p != own)
+        found = sorted((p.stat().st_atime, p.stat().st_size, p) for p in files if p != own)
         total = info.size + sum(size for _, size, _ in found)
         for _, size, path in found:
             if total <= self.max_bytes:

@@ -190,6 +190,25 @@ def _hash_array(digest: hashlib._Hash, array: pa.Array) -> None:
         digest.update(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes())
 
 
+def check_bytes(folder: Path, shard: ShardInfo) -> None:
+    """Checks that a shard's file is the one of the manifest, byte for byte.
+
+    Raises:
+        BadDataError: If it is missing, or its size or hash differs.
+    """
+    path = folder / shard.path
+    try:
+        size = path.stat().st_size
+        if size != shard.size:
+            raise BadDataError(f"{shard.path}: {size} bytes, the manifest says {shard.size}")
+        if sha256_of(path) != shard.sha256:
+            raise BadDataError(
+                f"{shard.path}: its SHA-256 differs from the manifest's: the file was changed"
+            )
+    except OSError as error:
+        raise BadDataError(f"{path}: cannot be read ({error.strerror})") from error
+
+
 def read_shard(path: Path) -> pa.Table:
     """Reads one shard without taking the `split=` of its folder for a column.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from alp_builder.cli.main import main
+from tests.faults.subject import REPORTS
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -35,3 +36,11 @@ def simulated_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         assert main(words) == 0
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what became of mutated inputs and of soaks, where some were tried."""
+    if REPORTS:
+        terminalreporter.section("faults")
+        for line in REPORTS:
+            terminalreporter.write_line(line)

@@ -67,7 +67,7 @@ def read_gold(path: Path) -> GoldNouns:
     """Reads a gold file.
 
     Raises:
-        UsageError: If it is missing, no CSV, lacks a column, or a box has no area.
+        UsageError: If it is missing, no CSV, lacks a column, holds no box, or one without area.
     """
     import pandas as pd  # slow to import, and every verb and worker imports this module
 
@@ -82,12 +82,14 @@ def read_gold(path: Path) -> GoldNouns:
         frame = frame.astype({**dict.fromkeys(NOUN[3:], "int64"), **dict.fromkeys(BOX, "float64")})
         flags = [name for name in ("is_group", "is_stuff") if name in frame.columns]
         frame = frame.astype(dict.fromkeys(flags, "int64"))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UsageError(
             f"--gold {path}: a position, box or flag is no number ({error})"
         ) from error
     if not ((frame.x0 < frame.x1) & (frame.y0 < frame.y1)).all():
         raise UsageError(f"--gold {path}: a box has no area; expected x0 < x1 and y0 < y1")
+    if frame.empty:
+        raise UsageError(f"--gold {path}: no box in it")
     keys, boxes, kinds = [], [], []
     for _, rows in frame.groupby(list(NOUN), sort=True):
         dataset, image, caption, start, end = rows[list(NOUN)].iloc[0]

@@ -20,6 +20,10 @@ from pycocotools import mask as mask_utils
 
 from alp_builder.arrays import Floats
 from alp_builder.errors import BadDataError
+from alp_builder.simulate.rle import run_lengths
+
+MAX_OUTSIDE = 1.0
+"""How far a point of a polygon may lie outside its image, in image sizes."""
 
 
 def decode_mask(segmentation: Any, height: int, width: int) -> npt.NDArray[np.bool_]:
@@ -43,14 +47,18 @@ def decode_mask(segmentation: Any, height: int, width: int) -> npt.NDArray[np.bo
                     f"a mask of {segmentation['size']}, expected {[height, width]} as its image"
                 )
             whole = segmentation
+            # pycocotools reads what nobody wrote where runs end too early.
+            if int(run_lengths([segmentation])[0].sum()) != height * width:
+                raise BadDataError("RLE counts do not add up to the image; the file is damaged")
             if isinstance(segmentation["counts"], list):
-                if sum(segmentation["counts"]) != height * width:
-                    raise BadDataError("RLE counts do not add up to the image; the file is damaged")
                 whole = mask_utils.frPyObjects(segmentation, height, width)
         else:
             polygons = [polygon for polygon in segmentation if len(polygon) >= 6]
             if not polygons:
                 return np.zeros((height, width), np.bool_)
+            for polygon in polygons:
+                _check_reach(polygon[0::2], width)
+                _check_reach(polygon[1::2], height)
             whole = mask_utils.merge(mask_utils.frPyObjects(polygons, height, width))
         decoded: npt.NDArray[np.bool_] = mask_utils.decode(whole).astype(np.bool_)
         return decoded
@@ -58,6 +66,13 @@ def decode_mask(segmentation: Any, height: int, width: int) -> npt.NDArray[np.bo
         raise
     except Exception as error:  # pycocotools raises whatever its C code meets
         raise BadDataError(f"not a COCO segmentation ({error})") from error
+
+
+def _check_reach(values: list[float], side: int) -> None:
+    """Refuses a polygon that runs far outside: the drawing would take all memory, or end the process."""
+    low, high = -MAX_OUTSIDE * side, (1 + MAX_OUTSIDE) * side
+    if not all(low <= value <= high for value in values):  # nor NaN
+        raise BadDataError("a polygon runs far outside the image; the file is damaged")
 
 
 @dataclass(frozen=True, slots=True)

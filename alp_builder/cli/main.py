@@ -21,7 +21,6 @@ from alp_builder.cli import (
     stats,
     validate,
 )
-from alp_builder.cli.parsing import printable
 from alp_builder.errors import AlpError
 
 VERBS = (fetch, simulate, align, build, validate, stats, show, audit, calibrate, card, export)
@@ -58,8 +57,15 @@ def main(arguments: list[str] | None = None) -> int:
         code: int = parsed.run(parsed)
         sys.stdout.flush()
     except AlpError as error:
-        print(f"alps {parsed.verb}: {printable(str(error))}", file=sys.stderr)  # noqa: T201
+        print(f"alps {parsed.verb}: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
+    except MemoryError:
+        message = (
+            f"alps {parsed.verb}: out of memory; finished work is kept. Less is needed at once with"
+        )
+        advice = "fewer --workers, or smaller shards.chunk_bytes and shards.rows_per_shard"
+        print(message, advice, file=sys.stderr)  # noqa: T201
+        return 1
     except KeyboardInterrupt:
         message = f"alps {parsed.verb}: stopped; run the same command again to go on"
         print(message, file=sys.stderr)  # noqa: T201

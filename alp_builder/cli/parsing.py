@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from alp_builder.errors import printable
+
 Verbs = Any  # argparse's action of sub-parsers, whose class is private
 
 
@@ -52,13 +54,6 @@ def say(lines: Iterable[str]) -> None:
     """Prints lines on standard output; what a terminal could take for a command is made visible."""
     for line in lines:
         sys.stdout.write(printable(line) + "\n")
-
-
-def printable(text: str) -> str:
-    """The text with control characters escaped: captions and file names are untrusted."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def percent(part: float, whole: float) -> str:

@@ -13,20 +13,27 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from alp_builder.errors import BadDataError, UsageError
+
+MAX_PIXELS = 2**28
+"""Most pixels of an image: a mask of one takes a byte of memory for each."""
+
+Side = Annotated[int, Meta(ge=0, le=65_535)]  # no JPEG has a longer one
+Id = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class CocoImage(msgspec.Struct, frozen=True, gc=False):
     """An image of a COCO file; `backdrop` names its stuff from top to bottom where it is known."""
 
-    id: int
+    id: Id
     file_name: str
-    width: int
-    height: int
+    width: Side
+    height: Side
     backdrop: list[str] = []
     horizon: float = 0.5
 
@@ -34,9 +41,9 @@ class CocoImage(msgspec.Struct, frozen=True, gc=False):
 class CocoAnnotation(msgspec.Struct, frozen=True, gc=False):
     """A thing of a COCO file; `color` is the world's, absent elsewhere."""
 
-    id: int
-    image_id: int
-    category_id: int
+    id: Id
+    image_id: Id
+    category_id: Id
     bbox: list[float]
     segmentation: Any = None
     area: float = 0.0
@@ -47,7 +54,7 @@ class CocoAnnotation(msgspec.Struct, frozen=True, gc=False):
 class CocoCategory(msgspec.Struct, frozen=True, gc=False):
     """A category of a COCO file; `plural` is the world's, absent elsewhere."""
 
-    id: int
+    id: Id
     name: str
     plural: str = ""
 
@@ -91,6 +98,12 @@ def read_coco(path: Path) -> CocoInstances:
         raise BadDataError(
             f"{path}: not a COCO instance file ({error}); expected images, annotations, categories"
         ) from error
+    for image in file.images:
+        if image.width * image.height > MAX_PIXELS:
+            size = f"{image.width} x {image.height}"
+            raise BadDataError(
+                f"{path}: image {image.id} is of {size}, more than {MAX_PIXELS:,} pixels"
+            )
     categories = {category.id: category for category in file.categories}
     known = {image.id for image in file.images}
     by_image: dict[int, list[CocoAnnotation]] = defaultdict(list)
@@ -125,7 +138,12 @@ def things_of(coco: CocoInstances, image: CocoImage, min_side: float) -> Iterato
         coco: The file.
         image: One of its images.
         min_side: Least longer side of a thing's box, in image sides.
+
+    Raises:
+        BadDataError: If the image has no area.
     """
+    if image.width < 1 or image.height < 1:
+        raise BadDataError(f"image {image.id} has no area; mend the file or drop the image")
     for annotation in coco.by_image.get(image.id, []):
         _, _, w, h = annotation.bbox
         if w > 0 and h > 0 and max(w / image.width, h / image.height) >= min_side:

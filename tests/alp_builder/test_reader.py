@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,13 +105,45 @@ def test_a_folder_without_manifest_is_no_data_set(copy_of_built: Path) -> None:
         open_alps(copy_of_built)
 
 
-@pytest.mark.parametrize("harm", ["remove", "truncate", "garble"])
-def test_a_broken_shard_is_one_error(copy_of_built: Path, harm: str) -> None:
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        ("remove", "cannot be read"),
+        ("truncate", "50 bytes, the manifest says"),
+        ("garble", "was changed"),
+    ],
+)
+def test_a_broken_shard_is_one_error(copy_of_built: Path, harm: str, words: str) -> None:
     victim = open_alps(copy_of_built).paths("train")[0]
     data = victim.read_bytes()
     victim.write_bytes(data[:50] if harm == "truncate" else b"\0" * len(data))
     if harm == "remove":
         victim.unlink()
+    with pytest.raises(BadDataError, match=words):
+        read_alps(copy_of_built)
+    with pytest.raises(BadDataError, match=words):
+        list(open_alps(copy_of_built).shards())
+
+
+def test_a_shard_changed_between_two_readings_is_noticed(copy_of_built: Path) -> None:
+    """A flipped bit often decodes, into another box: only the hash tells."""
+    assert read_alps(copy_of_built).num_rows
+    victim = open_alps(copy_of_built).paths("train")[0]
+    data = bytearray(victim.read_bytes())
+    data[len(data) // 2] ^= 1
+    victim.write_bytes(data)
+    with pytest.raises(BadDataError, match="the file was changed"):
+        read_alps(copy_of_built)
+
+
+def test_a_signed_shard_that_is_no_parquet_is_one_error(copy_of_built: Path) -> None:
+    manifest = read_manifest(copy_of_built)
+    victim = manifest.shards[0]
+    data = b"\0" * victim.size
+    (copy_of_built / victim.path).write_bytes(data)
+    signed = msgspec.structs.replace(victim, sha256=hashlib.sha256(data).hexdigest())
+    shards = [signed, *manifest.shards[1:]]
+    write_manifest(copy_of_built, msgspec.structs.replace(manifest, shards=shards))
     with pytest.raises(BadDataError, match=r"a shard (is broken|cannot be read)"):
         read_alps(copy_of_built)
     with pytest.raises(BadDataError, match="not a readable shard"):
@@ -134,12 +167,14 @@ class TestVersions:
         with pytest.raises(BadDataError, match="version 0 is too old to read; build it again"):
             read_alps(copy_of_built)
 
-    def test_version_1_still_reads(self, copy_of_built: Path, built: Path) -> None:
+    def test_version_1_still_reads(
+        self, copy_of_built: Path, built: Path, sign_again: Callable[..., Manifest]
+    ) -> None:
         """Shards written before there were calibrated boxes."""
         for path in copy_of_built.glob("split=*/*.parquet"):
             old = pq.ParquetFile(path).read().replace_schema_metadata({VERSION_KEY: b"1"})
             pq.write_table(old, path)
-        self._with_version(copy_of_built, 1)
+        sign_again(copy_of_built, schema_version=1)
         table = read_alps(copy_of_built)
         assert table.schema.metadata[VERSION_KEY] == b"2"
         assert table.equals(read_alps(built))

@@ -48,7 +48,7 @@ class ArrayStore:
         try:
             self.info: dict[str, Any] = json.loads((folder / INFO).read_text(encoding="utf-8"))
             self._arrays = {name: _open(folder / f"{name}.npy") for name in self.info["arrays"]}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # noqa: BLE001 - numpy raises what a damaged header makes it meet
             raise BadDataError(
                 f"{folder}: not a readable cache ({error}); delete the folder, it is made anew"
             ) from None

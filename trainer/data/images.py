@@ -271,6 +271,9 @@ def _read_csv(path: Path) -> dict[tuple[str, str], str]:
                     f"{path}: no column {', '.join(sorted(missing))}; expected a header line"
                     " dataset_id,image_id,file_name"
                 )
-            return {(r["dataset_id"], r["image_id"]): r["file_name"] for r in reader}
+            # A row that is too short names no file.
+            return {(r["dataset_id"], r["image_id"]): r["file_name"] or "" for r in reader}
     except OSError as error:
         raise UsageError(f"image CSV {path}: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadDataError(f"{path}: not a CSV file in UTF-8 ({error})") from None

@@ -14,6 +14,7 @@ An item is a function of its record and of the generator given, never of global 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -27,6 +28,7 @@ from pycocotools import mask as mask_utils
 from alp_builder.errors import BadDataError
 from trainer.data.alps import AlpRecord
 from trainer.data.augment import AugmentConfig, draw_transforms, mirrored_text
+from trainer.data.imagefile import file_problem
 from trainer.data.masks import MaskRecord
 from trainer.data.quantization import QuantizationConfig, quantize, scale_about_centre
 
@@ -48,11 +50,17 @@ def read_image(
         uint8 of shape `(H, W, 3)`.
 
     Raises:
-        BadDataError: If the file is no image, or of another size.
+        BadDataError: If the file is no image, cut short, of more than `MAX_PIXELS`, or of another size.
     """
-    image = cv2.imread(path, cv2.IMREAD_COLOR)
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise BadDataError(f"{path}: cannot be read ({error.strerror})") from None
+    if problem := file_problem(data):
+        raise BadDataError(f"{path}: {problem}")
+    image = _decoded(data, cv2.IMREAD_COLOR)
     if image is not None and size is not None and image.shape[:2] != size:
-        image = cv2.imread(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = _decoded(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise BadDataError(f"{path}: not a readable image")
     if size is not None and image.shape[:2] != size:
@@ -61,6 +69,15 @@ def read_image(
     if image_format == "RGB":
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return np.asarray(image, np.uint8)
+
+
+def _decoded(data: bytes, flags: int) -> NDArray[Any] | None:
+    """What OpenCV makes of an image file, `None` where it is none."""
+    try:
+        image: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+    return image
 
 
 def to_tensor(image: NDArray[np.uint8]) -> torch.Tensor:

@@ -33,9 +33,15 @@ from pycocotools import mask as mask_utils
 
 from alp_builder.errors import BadDataError, UsageError
 from trainer.data.arraystore import ArrayStore, StringTable, is_published, publish, rows_hash
-from trainer.data.cocofile import CocoAnnotation, CocoFile, CocoImage, Rle, read_coco
+from trainer.data.cocofile import (
+    CocoAnnotation,
+    CocoFile,
+    CocoImage,
+    Rle,
+    mask_problem,
+    read_coco,
+)
 from trainer.data.images import ImageReport, SafeRoot, image_key
-from trainer.data.rle import is_whole
 
 logger = logging.getLogger(__name__)
 
@@ -306,21 +312,17 @@ def _mask_of(
     segmentation: list[list[float]] | Rle | None, image: CocoImage
 ) -> list[Polygon] | bytes:
     """Polygons of three points or more, or a compressed RLE; empty if unusable."""
+    size = (image.height, image.width)
     if segmentation is None:
         return []
     if isinstance(segmentation, list):
-        rings = [np.array(ring, np.float32) for ring in segmentation if len(ring) >= 6]
-        usable = [ring for ring in rings if len(ring) % 2 == 0 and np.isfinite(ring).all()]
-        return [ring.reshape(-1, 2) for ring in usable]
-    if segmentation.size != (image.height, image.width):
+        usable = [ring for ring in segmentation if not mask_problem([ring], *size)]
+        return [np.array(ring, np.float32).reshape(-1, 2) for ring in usable]
+    if mask_problem(segmentation, *size):
         return []
     if isinstance(segmentation.counts, str):
-        code = segmentation.counts.encode("ascii", "replace")
-        return code if is_whole(code, image.height, image.width) else []
-    runs = segmentation.counts
-    if min(runs, default=-1) < 0 or sum(runs) != image.height * image.width:
-        return []
-    plain = {"size": list(segmentation.size), "counts": runs}
+        return segmentation.counts.encode("ascii")
+    plain = {"size": list(size), "counts": segmentation.counts}
     return bytes(mask_utils.frPyObjects(plain, image.height, image.width)["counts"])
 
 

@@ -75,6 +75,7 @@ def scan_rows(
     form = ds.ParquetFileFormat(dictionary_columns=text)
     for info in shards.infos(split):
         with shards.local(info) as path:
+            shards.check([info])
             try:
                 # No reading ahead: with it, the whole data set would wait in memory at once.
                 scanner = ds.dataset(str(path), format=form).scanner(

@@ -5,7 +5,8 @@ so a file under its final name is always complete. It holds tensors and plain va
 
     format, step, model, optimizer, scaler, average, info
 
-and is read with `weights_only=True`. Older formats of others (detectron2's `.pkl`) are pickles, which
+and is read with `weights_only=True`, after its check sums: torch leaves them out, so that a flipped bit would pass
+for a weight. Older formats of others (detectron2's `.pkl`) are pickles, which
 run code as they load: they are refused unless the caller allows them.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from alp_builder.errors import BadDataError, UsageError
+from alp_builder.errors import AlpError, BadDataError, UsageError
 from trainer.files import whole
 
 FORMAT = 1
@@ -57,6 +59,8 @@ def load_checkpoint(path: Path) -> State:
     state = _load_tensors(path)
     if not isinstance(state, dict) or "format" not in state or "model" not in state:
         raise BadDataError(f"{path}: not a checkpoint of this project (no format, no model)")
+    if what := _problem(state):
+        raise BadDataError(f"{path}: damaged checkpoint ({what})")
     if state["format"] > FORMAT:
         raise BadDataError(
             f"{path}: checkpoint format {state['format']}, this version reads up to {FORMAT}: update"
@@ -76,9 +80,7 @@ def load_weights(path: Path, *, allow_pickle: bool = False) -> dict[str, Tensor]
         BadDataError: If there are no weights in it.
     """
     if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(path)
+        return _load_safetensors(path)
     state = _load_pickle(path) if allow_pickle and path.suffix == ".pkl" else _load_tensors(path)
     for key in ("model", "state_dict"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
@@ -152,22 +154,74 @@ def _checkpoints(folder: Path) -> list[Path]:
     return [steps[step] for step in sorted(steps)]
 
 
+def _problem(state: State) -> str:
+    """What is wrong with the parts of a checkpoint, an empty string for nothing."""
+    model = state["model"]
+    if not isinstance(state["format"], int):
+        return "its format is no number"
+    if not isinstance(model, dict) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in model.items()
+    ):
+        return "its model is no weights by name"
+    if not isinstance(state.get("step", 0), int):
+        return "its step is no number"
+    return "" if isinstance(state.get("info", {}), dict) else "its info is no dictionary"
+
+
+def _load_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise UsageError(f"{path}: no such checkpoint")
+    try:
+        return load_file(path)
+    except (SafetensorError, ValueError, RuntimeError) as error:
+        raise BadDataError(f"{path}: damaged safetensors file ({error})") from error
+
+
+def _check_archive(path: Path) -> None:
+    """Checks the sums of a checkpoint's archive; formats of before 2020 are none and have no sums.
+
+    Raises:
+        BadDataError: If a part is damaged, packed (torch packs none: it may be a bomb) or overlaps another.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+        packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+        if packed or sum(part.file_size for part in parts) > path.stat().st_size:
+            raise BadDataError(
+                f"{path}: damaged checkpoint (its parts are packed, or too large for it)"
+            )
+        if (bad := archive.testzip()) is not None:
+            raise BadDataError(f"{path}: damaged checkpoint ({bad}: its check sum differs)")
+
+
 def _load_tensors(path: Path) -> Any:
     if not path.is_file():
         raise UsageError(f"{path}: no such checkpoint")
     try:
+        _check_archive(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UsageError(
             f"{path}: is a pickle, which runs code as it loads, or is damaged; expected tensors only. "
             "For a .pkl you trust, allow it with --allow-pickle"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise BadDataError(f"{path}: damaged checkpoint ({str(error).splitlines()[0]})") from error
+    except AlpError:
+        raise
+    except Exception as error:  # zipfile and torch raise whatever damage makes them meet
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadDataError(f"{path}: damaged checkpoint ({reason})") from error
 
 
 def _load_pickle(path: Path) -> Any:
     if not path.is_file():
         raise UsageError(f"{path}: no such checkpoint")
-    with path.open("rb") as file:
-        return pickle.load(file, encoding="latin1")  # noqa: S301 - the caller trusts the file
+    try:
+        with path.open("rb") as file:
+            return pickle.load(file, encoding="latin1")  # noqa: S301 - the caller trusts the file
+    except Exception as error:  # as above
+        raise BadDataError(f"{path}: damaged pickle ({error})") from error

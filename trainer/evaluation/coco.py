@@ -22,7 +22,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.cocofile import read_coco
+from alp_builder.errors import AlpError, BadDataError
+from trainer.data.cocofile import check_masks, read_coco
 from trainer.evaluation.predictions import Prediction, check_predictions, mean_of
 from trainer.evaluation.splits import ClassSplit
 
@@ -54,8 +55,27 @@ def precision_table(
 
     Returns:
         Precision of shape `(10, 101, K, 4)`, -1 where a class has no truth of that area.
+
+    Raises:
+        BadDataError: If the program refuses the file.
     """
     rows = [dict(prediction) for prediction in predictions]
+    try:
+        return _precision_table(truth, rows, category_ids, iou_type, max_detections, backend)
+    except (MemoryError, AlpError):
+        raise
+    except Exception as error:  # both raise whatever they meet in a file that they read anew
+        raise BadDataError(f"{truth}: {backend} cannot evaluate on it ({error})") from error
+
+
+def _precision_table(
+    truth: str | Path,
+    rows: list[dict[str, Any]],
+    category_ids: Sequence[int],
+    iou_type: IouType,
+    max_detections: int,
+    backend: Backend,
+) -> NDArray[np.float64]:
     run = {"hotcoco": _hotcoco, "pycocotools": _pycocotools}[backend]
     # Both print progress; libraries do not.
     with contextlib.redirect_stdout(io.StringIO()):
@@ -123,6 +143,7 @@ def evaluate_coco(
     ids = split.category_ids(file.categories)
     sizes = {image.id: (image.height, image.width) for image in file.images}
     known = {category.id for category in file.categories}
+    check_masks(file, truth)
     check_predictions(predictions, sizes, known, masks=iou_type == "segm")
     table = precision_table(
         truth,

@@ -71,7 +71,7 @@ class Hierarchy:
             root = msgspec.json.decode(Path(path).read_bytes(), type=_Node)
         except OSError as error:
             raise UsageError(f"hierarchy {path}: {error.strerror}") from None
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BadDataError(
                 f"{path}: not an Open Images hierarchy (LabelName, Subcategory): {error}"
             ) from None

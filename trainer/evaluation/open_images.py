@@ -44,7 +44,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as mask_utils
 
-from trainer.data.cocofile import CocoAnnotation, CocoFile, CocoImage, Rle
+from trainer.data.cocofile import CocoAnnotation, CocoFile, CocoImage, Rle, check_masks
 from trainer.evaluation.coco import grouped
 from trainer.evaluation.hierarchy import Hierarchy
 from trainer.evaluation.predictions import Prediction, check_predictions
@@ -179,6 +179,7 @@ def evaluate_open_images(
     ids = split.category_ids(truth.categories)
     hierarchy = hierarchy or Hierarchy({})
     sizes = {image.id: (image.height, image.width) for image in truth.images}
+    check_masks(truth, "truth")
     check_predictions(predictions, sizes, {c.id for c in truth.categories}, masks=True)
     truths = expand_truth(truth, hierarchy)
     verified = {

@@ -27,7 +27,7 @@ import csv
 import json
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,11 @@ Row = dict[str, str]
 Key = tuple[str, str, tuple[float, ...]]
 """Image, label and box: what joins the two files."""
 
+_SLACK = 0.01  # how far a side may lie outside the image, in image sizes
 _SIDES = ("XMin", "YMin", "XMax", "YMax")
 
 
-def read_rows(path: Path, needed: Iterable[str]) -> Iterator[Row]:
+def read_rows(path: Path, needed: Collection[str]) -> Iterator[Row]:
     """Rows of a CSV file with a header.
 
     Raises:
@@ -63,9 +64,14 @@ def read_rows(path: Path, needed: Iterable[str]) -> Iterator[Row]:
             missing = sorted(set(needed) - set(reader.fieldnames or ()))
             if missing:
                 raise BadDataError(f"{path}: no column {', '.join(missing)}")
-            yield from reader
+            for row in reader:
+                if any(row[name] is None for name in needed):
+                    raise BadDataError(f"{path}, line {reader.line_num}: fewer values than columns")
+                yield row
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadDataError(f"{path}: not a CSV file in UTF-8 ({error})") from None
 
 
 def category_ids() -> dict[str, int]:
@@ -136,7 +142,11 @@ class TruthBuilder:
         """Read image labels: `ImageID, LabelName, Confidence`."""
         for row in read_rows(path, ("ImageID", "LabelName", "Confidence")):
             if self._wanted(row):
-                present = float(row["Confidence"]) >= 0.5
+                try:
+                    present = float(row["Confidence"]) >= 0.5
+                except ValueError:
+                    found = row["Confidence"]
+                    raise BadDataError(f"{path}: Confidence {found!r}, expected a number") from None
                 self._labels[row["ImageID"]][row["LabelName"]] = present
 
     def record(self) -> dict[str, Any]:
@@ -227,8 +237,12 @@ class TruthBuilder:
 def _key(row: Row, sides: Sequence[str], path: Path) -> Key:
     try:
         box = tuple(round(float(row[side]), 6) for side in sides)
+        if not all(-_SLACK <= side <= 1 + _SLACK for side in box):  # nor NaN
+            raise ValueError
     except (TypeError, ValueError):
-        raise BadDataError(f"{path}: image {row['ImageID']} has a box that is no number") from None
+        raise BadDataError(
+            f"{path}: image {row['ImageID']} has no box of numbers from 0 to 1"
+        ) from None
     return row["ImageID"], row["LabelName"], box
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from alp_builder.errors import BadDataError, UsageError
+from trainer.data.rle import broken_codes
 from trainer.files import whole
 
 Prediction = Mapping[str, Any]
@@ -31,7 +32,7 @@ def read_predictions(path: str | Path) -> list[dict[str, Any]]:
         return msgspec.json.decode(Path(path).read_bytes(), type=list[dict[str, Any]])
     except OSError as error:
         raise UsageError(f"predictions {path}: {error.strerror}") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadDataError(f"{path}: not a list of COCO results: {error}") from None
 
 
@@ -59,6 +60,16 @@ def check_predictions(
         problem = _problem(prediction, sizes, categories, "segmentation" if masks else "bbox")
         if problem:
             raise BadDataError(f"prediction {row}: {problem}")
+    found = [(row, p["segmentation"]) for row, p in enumerate(predictions) if p.get("segmentation")]
+    codes = [_code(mask["counts"]) for _, mask in found]
+    broken = broken_codes(codes, [math.prod(mask["size"]) for _, mask in found])
+    if len(broken):
+        row = found[int(broken[0])][0]
+        raise BadDataError(f"prediction {row}: its RLE does not add up to the image")
+
+
+def _code(counts: str | bytes) -> bytes:
+    return counts.encode("ascii", "replace") if isinstance(counts, str) else counts
 
 
 def _problem(
@@ -70,24 +81,35 @@ def _problem(
     image: Any = prediction.get("image_id")
     category: Any = prediction.get("category_id")
     score = prediction.get("score")
-    if image not in sizes:
+    if not isinstance(image, int) or image not in sizes:
         return f"image_id {image!r} is not in the truth"
-    if category not in categories:
+    if not isinstance(category, int) or category not in categories:
         return f"category_id {category!r} is not in the truth"
     if not isinstance(score, int | float) or not math.isfinite(score):
         return f"score {score!r} is not a finite number"
-    value = prediction.get(needed)
-    if value is None:
+    box, mask = prediction.get("bbox"), prediction.get("segmentation")
+    if prediction.get(needed) is None:
         return f"no {needed}"
-    if needed == "segmentation" and not isinstance(value, Mapping):
+    if box is not None and not _is_box(box):
+        return f"bbox {box!r} is not four finite numbers"
+    if mask is None:
+        return ""
+    if not isinstance(mask, Mapping):
         return "its segmentation is no RLE"
-    if isinstance(value, Mapping) and not isinstance(value.get("counts"), str | bytes):
+    if not isinstance(mask.get("counts"), str | bytes):
         return "its RLE has no compressed counts"
-    if isinstance(value, Mapping) and tuple(value.get("size", ())) != sizes[image]:
-        found = "x".join(map(str, value.get("size", ())))
+    size = mask.get("size")
+    if not isinstance(size, list | tuple) or tuple(size) != sizes[image]:
+        found = "x".join(map(str, size)) if isinstance(size, list | tuple) else repr(size)
         expected = "x".join(map(str, sizes[image]))
         return f"mask of {found}, image {image} is {expected} (height x width)"
     return ""
+
+
+def _is_box(box: Any) -> bool:
+    """Whether a value is `[x, y, w, h]`, all finite."""
+    numbers = isinstance(box, list | tuple) and len(box) == 4
+    return numbers and all(isinstance(v, int | float) and math.isfinite(v) for v in box)
 
 
 def write_json(path: str | Path, metrics: Mapping[str, Any]) -> None:

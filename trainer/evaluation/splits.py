@@ -125,7 +125,7 @@ def load_split(name: str | Path) -> ClassSplit:
         raise UsageError(
             f"split {str(name)!r}: expected {', '.join(NAMES)}, or a JSON file with base and novel"
         ) from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadDataError(f"{path}: expected lists of names, base and novel: {error}") from None
     if both := sorted(set(file.base) & set(file.novel)):
         raise BadDataError(f"{path}: {', '.join(both)} both base and novel")

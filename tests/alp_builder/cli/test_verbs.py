@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 
 from alp_builder.cli import audit, build, main, stats, validate
-from alp_builder.cli.parsing import percent, printable
+from alp_builder.cli.parsing import percent
 from alp_builder.config import BuildConfig, config_dict
-from alp_builder.errors import BadDataError
+from alp_builder.errors import BadDataError, printable
 from alp_builder.executors import Executor
 from tests.alp_builder.conftest import Builder
 from tests.alp_builder.simulated import simulated_records, to_line, write_narratives
@@ -324,7 +324,7 @@ class TestMain:
         ("error", "code", "words"),
         [
             (KeyboardInterrupt(), 130, "stopped; run the same command again"),
-            (BadDataError("a shard is\nbroken"), 1, r"a shard is\nbroken"),
+            (BadDataError("a shard is\nbroken"), 1, "a shard is broken"),
         ],
     )
     def test_errors_become_one_line_and_a_code(

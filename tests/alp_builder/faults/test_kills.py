@@ -13,18 +13,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
+from alp_builder.errors import UsageError
 from alp_builder.files import exclusive
 from alp_builder.manifest import manifest_path
-from alp_builder.validation import validate
-from tests.alp_builder.conftest import SMALL_SHARDS, Builder, tree_bytes
+from tests.alp_builder.conftest import Builder, tree_bytes
+from tests.alp_builder.faults.running import OPTIONS, alps, build_words, check_what_is_there
 from tests.alp_builder.simulated import simulated_records, write_narratives
-
-OPTIONS = [*SMALL_SHARDS, "with_traces=true"]
-"""As `built` was built."""
+from tests.faults.subject import REPORTS
 
 _DIE_AT = """
 import os, signal, sys
@@ -43,18 +40,6 @@ def checkpoint(name):
 
 build(sources, out, load_config(None, options.split()), 1, False, checkpoint=checkpoint)
 """
-
-
-def check_what_is_there(folder: Path) -> None:
-    """Every file under a final name is whole, and a manifest is there only if all of it is true."""
-    for file in folder.glob("split=*/*"):
-        assert file.suffix == ".parquet"
-        assert pq.ParquetFile(file).read().num_rows >= 0
-    for file in (folder / "_alps" / "work" / "chunks").glob("[0-9]*.arrow"):
-        with pa.memory_map(str(file)) as stream:
-            pa.ipc.open_file(stream).read_all()
-    if manifest_path(folder).exists():
-        validate(folder, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -198,18 +183,12 @@ def _small_disk(folder: Path, kilobytes: int) -> Iterator[Callable[[str], None]]
 
 
 class TestDisk:
-    def _alps(self, file: Path, out: Path) -> subprocess.CompletedProcess[str]:
-        words = ["build", str(file), "--out", str(out), "--workers", "1", "--json"]
-        words += [word for option in OPTIONS for word in ("--set", option)]
-        command = [sys.executable, "-m", "alp_builder.cli.main", *words]
-        return subprocess.run(command, capture_output=True, text=True)
-
     def test_a_full_disk_is_one_line_and_a_larger_one_completes(
         self, built: Path, inputs_of_two_splits: dict[str, Path], tmp_path: Path, build_here: Builder
     ) -> None:  # fmt: skip
         with _small_disk(tmp_path / "disk", 100) as again:
             out = tmp_path / "disk" / "out"
-            done = self._alps(inputs_of_two_splits["train"], out)
+            done = alps(build_words(inputs_of_two_splits["train"], out, 1))
             assert (done.returncode, done.stdout) == (2, "")
             assert (
                 done.stderr == f"alps build: {out}: cannot be written (No space left on device)\n"
@@ -220,12 +199,33 @@ class TestDisk:
             build_here(inputs_of_two_splits, out, *OPTIONS)
             assert tree_bytes(out) == tree_bytes(built)
 
+    @pytest.mark.faults
+    def test_a_disk_that_is_full_at_every_step(
+        self, built: Path, inputs_of_two_splits: dict[str, Path], tmp_path: Path, build_here: Builder
+    ) -> None:  # fmt: skip
+        """From room for nothing to room enough, one size after the other, each going on from the last."""
+        sizes = range(20, 3000, 100)
+        said: list[str] = []
+        with _small_disk(tmp_path / "disk", 4) as again:
+            out = tmp_path / "disk" / "out"
+            for kilobytes in sizes:
+                again(f"size={kilobytes}k")
+                try:
+                    build_here(inputs_of_two_splits, out, *OPTIONS)
+                except UsageError as error:
+                    said.append(str(error))
+                check_what_is_there(out)
+            assert tree_bytes(out) == tree_bytes(built)
+        REPORTS.append(f"full disks: {len(sizes)} sizes tried, {len(said)} refused")
+        assert 0 < len(said) < len(sizes)
+        assert all("cannot be written (No space left on device)" in line for line in said)
+
     def test_a_read_only_folder_is_one_line(
         self, inputs_of_two_splits: dict[str, Path], tmp_path: Path
     ) -> None:
         with _small_disk(tmp_path / "disk", 100) as again:
             again("ro")
-            done = self._alps(inputs_of_two_splits["train"], tmp_path / "disk" / "out")
+            done = alps(build_words(inputs_of_two_splits["train"], tmp_path / "disk" / "out", 1))
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.endswith("cannot be written (Read-only file system)\n")
         assert done.stderr.count("\n") == 1
@@ -236,7 +236,7 @@ def test_a_second_build_into_one_folder_stops_with_one_line(
 ) -> None:
     out = tmp_path / "out"
     with exclusive(out / "_alps" / "lock", "the first"):
-        done = TestDisk()._alps(inputs_of_two_splits["train"], out)
+        done = alps(build_words(inputs_of_two_splits["train"], out, 1))
     assert done.returncode == 2
     line = f"alps build: a build into {out} is under way in another process; wait for it\n"
     assert done.stderr == line

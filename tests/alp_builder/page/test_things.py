@@ -111,11 +111,16 @@ def test_damaged_masks_are_left_out(segmentation: Any, tmp_path: Path) -> None:
     assert found.box == (0.1, 0.1, 0.6, 0.6)
 
 
-@pytest.mark.parametrize("size", [(0, 0), (-5, 10), (10**9, 10**9)])
-def test_images_of_impossible_size(size: tuple[int, int], tmp_path: Path) -> None:
-    found = truth_of(tmp_path, {"segmentation": {"size": [1, 1], "counts": [1]}}, size=size)
+def test_an_image_without_size_has_no_mask(tmp_path: Path) -> None:
+    found = truth_of(tmp_path, {"segmentation": {"size": [1, 1], "counts": [1]}}, size=(0, 0))
     assert found.mask is None
     assert all(0 <= side <= 1 for side in found.box)
+
+
+@pytest.mark.parametrize("size", [(-5, 10), (10**9, 10**9), (60_000, 60_000)])
+def test_images_of_impossible_size_are_refused(size: tuple[int, int], tmp_path: Path) -> None:
+    with pytest.raises(BadDataError, match=r"t\.json"):
+        truth_of(tmp_path, {"segmentation": {"size": [1, 1], "counts": [1]}}, size=size)
 
 
 def predictions_of(tmp_path: Path, results: Any, **options: Any) -> CocoThings:

@@ -158,7 +158,7 @@ def test_mistakes_of_users(finder: ImageFinder, tmp_path: Path) -> None:
         opened(folder)
     manifest.write_text(good)
     next(folder.glob("split=*/*.parquet")).write_bytes(b"PAR1")
-    with pytest.raises(BadDataError, match="not a readable ALP shard"):
+    with pytest.raises(BadDataError, match="the manifest says"):
         opened(folder)
     for error in (tmp_path / "cache").glob("*"):
         pytest.fail(f"a failed read left {error}")

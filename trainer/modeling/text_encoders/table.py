@@ -46,9 +46,11 @@ class TableEncoder:
         path = Path(vectors)
         try:
             table = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # numpy raises whatever a damaged header makes it meet
             raise BadDataError(f"{path}: cannot be read as an array of vectors: {error}") from error
         listed = _read_names(Path(names)) if isinstance(names, str | Path) else list(names)
+        if not np.issubdtype(table.dtype, np.number) or np.iscomplexobj(table):
+            raise BadDataError(f"{path}: holds {table.dtype}, expected real numbers")
         if table.ndim != 2 or len(table) != len(listed):
             raise BadDataError(
                 f"{path}: an array of shape {table.shape} for {len(listed)} names: "
@@ -87,5 +89,5 @@ def _read_names(path: Path) -> list[str]:
             if path.suffix == ".csv":
                 return [row["name"] for row in csv.DictReader(file)]
             return [line.strip() for line in file if line.strip()]
-    except (OSError, KeyError, UnicodeDecodeError) as error:
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
         raise BadDataError(f"{path}: no list of names: {error}") from error
