@@ -40,13 +40,14 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Attributes:
         start_ms: From the call that started the recorder to the zero, in milliseconds.
-        end_ms: From the zero plus the recording's length to the call that stopped it, in milliseconds.
-        source: `start` where the recorder's start event gave the zero, `end` where its end did.
+        end_ms: How much later the zero would be by the recording's end and length, in milliseconds; much
+            more or less than 0 means that sound was lost, or that the two clocks drift apart.
+        source: `call` where the call gave the zero, `late` where the microphone began later.
     """
 
     start_ms: Milliseconds = 0.0
     end_ms: Milliseconds | None = None
-    source: Annotated[str, Meta(pattern=r"^[a-z]{1,20}\Z")] = "start"
+    source: Annotated[str, Meta(pattern=r"^[a-z]{1,20}\Z")] = "call"
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

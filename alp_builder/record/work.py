@@ -26,9 +26,21 @@ NICENESS = 10
 def start_worker() -> None:
     """Called once in each worker process."""
     import signal
+    import threading
 
     os.nice(NICENESS)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the server's to answer
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the server does, also when it was killed: its queue alone would not tell."""
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
 
 
 def missing_extra() -> str | None:

@@ -9,7 +9,7 @@ const LEVEL_SIZE = 1024;
  * @typedef {Object} Take
  * @property {Blob} blob
  * @property {number} seconds length of the recording
- * @property {number} shift seconds to add to times counted from the start event
+ * @property {number} shift seconds to add to times counted from the call that started it
  * @property {import("./clock.js").Clock} clock
  * @property {boolean} silent whether nothing was heard
  */
@@ -66,7 +66,7 @@ export class Voice {
       throw error;
     }
     this.watchLevel();
-    return this.started;
+    return this.called;
   }
 
   /** Whether the microphone went away. @param {() => void} tell */
@@ -79,9 +79,7 @@ export class Voice {
     const recorder = /** @type {MediaRecorder} */ (this.recorder);
     const stopped = new Promise((resolve) => recorder.addEventListener("stop", resolve, { once: true }));
     const called = performance.now();
-    if (recorder.state === "inactive") this.stopped = this.stopped || called;
-    else {
-      this.stopped = called;
+    if (recorder.state !== "inactive") {
       recorder.stop();
       await stopped;
     }
@@ -90,7 +88,7 @@ export class Voice {
     const sound = await decode(blob);
     const seconds = sound ? sound.duration : (called - this.started) / 1000;
     const { zero, clock } = findZero({ called: this.called, started: this.started, stopped: called, seconds, decoded: Boolean(sound) });
-    return { blob, seconds, shift: (this.started - zero) / 1000, clock, silent: Boolean(sound) && isSilent(sound) };
+    return { blob, seconds, shift: (this.called - zero) / 1000, clock, silent: Boolean(sound) && isSilent(sound) };
   }
 
   /** Lets go of the microphone. */
