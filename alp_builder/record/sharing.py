@@ -62,18 +62,20 @@ def _level(
     load: Counter[int],
     done: set[tuple[str, int]],
 ) -> None:
-    """Moves assignments not begun from those who have most to those who have least, the last first."""
-    for giver in sorted(annotators, key=lambda who: (-load[who], who)):
-        for image in reversed(images):
-            group = shares[image]
-            if giver not in group or (image, giver) in done:
-                continue
-            free = [who for who in annotators if who not in group]
-            taker = min(free, key=lambda who: (load[who], who), default=giver)
-            if load[giver] - load[taker] <= 1:
-                if load[giver] - min(load.values()) <= 1:
-                    break
-                continue
+    """Moves assignments not begun from who has most to who has least, one by one, the last images first."""
+    place = dict.fromkeys(annotators, len(images))  # each one's images from here on were looked at
+    while any(place.values()):
+        giver = max((who for who in annotators if place[who]), key=lambda who: (load[who], -who))
+        if load[giver] - min(load.values()) <= 1:
+            return
+        place[giver] -= 1
+        image = images[place[giver]]
+        group = shares[image]
+        if giver not in group or (image, giver) in done:
+            continue
+        free = [who for who in annotators if who not in group]
+        taker = min(free, key=lambda who: (load[who], who), default=giver)
+        if load[giver] - load[taker] > 1:
             group[group.index(giver)] = taker
             load[giver] -= 1
             load[taker] += 1

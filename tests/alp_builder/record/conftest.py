@@ -54,7 +54,15 @@ class Running:
 
 def start(images: Path, out: Path, *words: str) -> Running:
     """Starts `alps record` and reads where it is."""
-    command = [sys.executable, "-m", "alp_builder.cli.main", "record", str(images), "--out", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "alp_builder.cli.main",
+        "record",
+        str(images),
+        "--out",
+        str(out),
+    ]
     process = subprocess.Popen(
         [*command, "--json", *(words if "--port" in words else ("--port", "0", *words))],
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Voice and pointer on one clock: a microphone that clicks at known instants, and pointer events at the same ones."""
+"""Voice and pointer on one clock: a microphone that clicks at known instants, and pointer events at them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _MICROPHONE = """([clicks, between, first]) => {
     const context = new AudioContext(), output = context.createMediaStreamDestination();
     await context.resume();
     const click = context.createBuffer(1, 240, context.sampleRate);
-    click.getChannelData(0).forEach((_, i, all) => { all[i] = 0.8 * Math.sin((2 * Math.PI * 2000 * i) / context.sampleRate); });
+    const wave = click.getChannelData(0);
+    for (let i = 0; i < wave.length; i++) wave[i] = 0.8 * Math.sin((2 * Math.PI * 2000 * i) / context.sampleRate);
     const from = context.currentTime + first;
     let offset = Infinity;
     setInterval(() => { offset = Math.min(offset, performance.now() - 1000 * context.currentTime); }, 3);

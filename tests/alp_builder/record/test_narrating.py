@@ -143,9 +143,7 @@ def shifted(record: NarrativeRecord, seconds: float) -> NarrativeRecord:
     return msgspec.structs.replace(record, timed_caption=words)
 
 
-def compare_boxes(
-    again: NarrativeRecord, record: NarrativeRecord, extractor: AlpExtractor
-) -> None:
+def compare_boxes(again: NarrativeRecord, record: NarrativeRecord, extractor: AlpExtractor) -> None:
     rows = [extractor.extract(NarrativeBatch.from_records([r])).rows for r in (record, again)]
     boxes = [
         {
