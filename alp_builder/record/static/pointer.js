@@ -51,6 +51,7 @@ export class PointerTracker {
   /** Ends the trace. @returns {Trace} */
   stop() {
     this.running = false;
+    this.trace.leave();
     cancelAnimationFrame(this.frame);
     this.stage.element.classList.remove("recording");
     return this.trace;

@@ -13,8 +13,9 @@ export class Trace {
     /** @type {Segments} */
     this.segments = [];
     this.open = false;
-    this.count = 0;
     this.last = 0;
+    /** @type {Point | null} the newest point, where it came too soon after the one before */
+    this.spare = null;
   }
 
   /**
@@ -24,17 +25,28 @@ export class Trace {
    * @param {number} t
    */
   add(x, y, t) {
-    if (this.open && t - this.last < LEAST_GAP) return;
-    t = Math.max(t, this.last); // events may overtake each other by less than a frame
+    t = Math.max(t, this.spare ? this.spare[2] : this.last); // events may overtake each other by less than a frame
+    /** @type {Point} */
+    const point = [round(x, 5), round(y, 5), round(t, 3)];
     if (!this.open) this.segments.push([]);
+    else if (t - this.last < LEAST_GAP) {
+      this.spare = point;
+      return;
+    } else if (this.spare && t - this.spare[2] >= LEAST_GAP) this.keep(this.spare); // where it rested meanwhile
     this.open = true;
-    this.last = t;
-    this.count += 1;
-    this.segments[this.segments.length - 1].push([round(x, 5), round(y, 5), round(t, 3)]);
+    this.keep(point);
   }
 
-  /** The pointer has left. */
+  /** @param {Point} point */
+  keep(point) {
+    this.segments[this.segments.length - 1].push(point);
+    this.last = point[2];
+    this.spare = null;
+  }
+
+  /** The pointer has left, or the recording has ended. */
   leave() {
+    if (this.spare) this.keep(this.spare);
     this.open = false;
   }
 }
