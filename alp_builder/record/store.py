@@ -40,6 +40,9 @@ Struct = TypeVar("Struct", bound=msgspec.Struct)
 Ids = tuple[int, str]
 """Number of an annotator and id of a narrative: what one browser calls it says nothing of another's."""
 
+TRIED_AGAIN = frozenset({"worker_died", "failed", "not_aligned"})
+"""Reasons of outcomes that may be the machine's fault: the next start tries those narratives again."""
+
 
 class Store:
     """The narratives of a folder. One process at a time; its methods may run in threads.
@@ -62,7 +65,8 @@ class Store:
             self.entries[entry.annotator, entry.id] = entry
         for ids in self.entries:
             outcome = self._part(OUTCOMES, ids, Outcome)
-            self.states[ids] = outcome.state if outcome else "waiting"
+            final = outcome is not None and outcome.reason not in TRIED_AGAIN
+            self.states[ids] = outcome.state if outcome and final else "waiting"
             review = self._part(REVIEWS, ids, Review)
             if review:
                 self.reviews[ids] = review
