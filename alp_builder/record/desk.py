@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
 from aiohttp import web
 
 from alp_builder.record.config import RecordConfig
@@ -97,8 +96,3 @@ def image_fields(desk: Desk, key: str) -> dict[str, object]:
     if image is None:
         return {"key": key, "id": "", "width": 4, "height": 3}
     return {"key": key, "id": image.image_id, "width": image.width, "height": image.height}
-
-
-def builtins(value: object) -> object:
-    """Structs as plain dicts."""
-    return msgspec.to_builtins(value)

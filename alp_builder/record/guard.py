@@ -11,19 +11,16 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from alp_builder.errors import UsageError
 from alp_builder.record.people import REVIEWER, Tokens
 from alp_builder.record.submission import SubmissionError
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Middleware = Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]
 
 WHO = "who"
 """Where a request keeps the number of whom its token belongs to."""

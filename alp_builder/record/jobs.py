@@ -22,6 +22,7 @@ from alp_builder.record.store import Ids, Store
 _STARTING = 60.0  # seconds a worker may take to load its models
 _PUBLISHING = 3600.0  # seconds until writing the narratives' file is given up
 _TRIES = 2
+_STEP_BACK = 10
 
 
 class Jobs:
@@ -45,7 +46,8 @@ class Jobs:
         self._queue: asyncio.Queue[Ids] = asyncio.Queue()
         self._tries: Counter[Ids] = Counter()
         self._changed = asyncio.Event()
-        self._worker, self._prober, self._drafter = Worker(), Worker(), Worker()
+        # Somebody waits for the length of a recording; nobody does for what comes after.
+        self._worker, self._prober, self._drafter = Worker(_STEP_BACK), Worker(), Worker(_STEP_BACK)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -57,7 +59,6 @@ class Jobs:
         self._tasks = [asyncio.create_task(self._publish_on())]
         if self.missing is None:
             self._tasks.append(asyncio.create_task(self._align_on()))
-            self._tasks.append(asyncio.create_task(self._warm_up()))
 
     async def stop(self) -> None:
         """Ends at once; what is not finished waits for the next start."""
@@ -101,10 +102,9 @@ class Jobs:
         limit = _STARTING + self.config.align_seconds * seconds
         return await self._drafter.run(limit, work.draft, str(path), self.config.max_seconds)
 
-    async def _warm_up(self) -> None:
+    async def warm_up(self) -> None:
         """Starts the process that measures recordings, so that the first annotator need not wait for it."""
-        with contextlib.suppress(WorkerDied):
-            await self._prober.run(_STARTING, work.length, "")
+        await self.length(Path())
 
     async def _align_on(self) -> None:
         while True:

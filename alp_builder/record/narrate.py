@@ -10,7 +10,7 @@ from pathlib import Path
 from aiohttp import web
 
 from alp_builder.record.containers import sniff
-from alp_builder.record.desk import DESK, Desk, builtins, entry_of, image_fields, recording
+from alp_builder.record.desk import DESK, Desk, entry_of, image_fields, recording
 from alp_builder.record.guard import WHO, answer
 from alp_builder.record.people import REVIEWER
 from alp_builder.record.pool import WorkerDied
@@ -104,7 +104,7 @@ async def show(request: web.Request) -> web.Response:
             "caption": entry.caption,
             "seconds": entry.seconds,
             "traces": traces,
-            "clock": builtins(stored.clock),
+            "clock": stored.clock,
         }
     )
 

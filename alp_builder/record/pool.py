@@ -19,9 +19,14 @@ class WorkerDied(Exception):  # noqa: N818  it says what happened
 
 
 class Worker:
-    """One process that carries out tasks one after the other, started when first needed."""
+    """One process that carries out tasks one after the other, started when first needed.
 
-    def __init__(self) -> None:
+    Args:
+        niceness: By how much it steps back behind the server.
+    """
+
+    def __init__(self, niceness: int = 0) -> None:
+        self._niceness = niceness
         self._pool: ProcessPoolExecutor | None = None
 
     async def run(self, seconds: float, task: Callable[..., Result], *arguments: Any) -> Result:
@@ -38,7 +43,9 @@ class Worker:
         if self._pool is None:
             # Spawned, not forked: the server's threads and sockets are none of the worker's business.
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=start_worker)
+            self._pool = ProcessPoolExecutor(
+                1, mp_context=context, initializer=start_worker, initargs=(self._niceness,)
+            )
         pool, loop = self._pool, asyncio.get_running_loop()
         try:
             future = loop.run_in_executor(pool, task, *arguments)

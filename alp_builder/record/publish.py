@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -68,7 +69,7 @@ def publish(store: Store, dataset_id: str, only_accepted: bool = False) -> Count
         for entry, outcome, reason in _judged(store, only_accepted):
             counts[reason.partition(":")[0] if reason else "published"] += 1
             narrative = store.narrative((entry.annotator, entry.id))
-            fields = {
+            fields: dict[str, Any] = {
                 "dataset_id": dataset_id,
                 "image_id": entry.image_id,
                 "annotator_id": entry.annotator,

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from alp_builder.record.desk import DESK, Desk, builtins, entry_of, image_fields, recording
+from alp_builder.record.desk import DESK, Desk, entry_of, image_fields, recording
 from alp_builder.record.guard import answer
 from alp_builder.record.layout import Entry, Review
 from alp_builder.record.narrate import UUID
@@ -76,8 +76,8 @@ async def show(request: web.Request) -> web.Response:
     traces = [[[p.x, p.y, p.t] for p in segment] for segment in stored.traces]
     details = _summary(desk, entry) | {
         "traces": traces,
-        "clock": builtins(stored.clock),
-        "outcome": builtins(outcome),
+        "clock": stored.clock,
+        "outcome": outcome,
     }
     return answer(details)
 

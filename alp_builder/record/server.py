@@ -155,6 +155,7 @@ async def serve(request: RecordRequest, announce: Announce) -> Counter[str]:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_PATIENCE)
         await runner.setup()
         await web.SockSite(runner, listener, backlog=_BACKLOG).start()
+        await desk.jobs.warm_up()
         desk.jobs.start()
         host = f"[{request.host}]" if ":" in request.host else request.host
         announce(desk, notes, (request.public_url or f"http://{host}:{port}").rstrip("/"))

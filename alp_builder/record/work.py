@@ -19,16 +19,13 @@ if TYPE_CHECKING:
     from alp_builder.extraction import AlpExtractor
     from alp_builder.voice import Aligner
 
-NICENESS = 10
-"""By how much the worker steps back behind the server."""
 
-
-def start_worker() -> None:
-    """Called once in each worker process."""
+def start_worker(niceness: int) -> None:
+    """Called once in each worker process, which steps back behind the server by its niceness."""
     import signal
     import threading
 
-    os.nice(NICENESS)
+    os.nice(niceness)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the server's to answer
 

@@ -20,13 +20,25 @@ const LEAST_SECONDS = 1;
  * @property {boolean} silent
  */
 
+/**
+ * @typedef {Object} Parts
+ * @property {import("./stage.js").Stage} stage
+ * @property {import("./pointer.js").PointerTracker} tracker
+ * @property {import("./player.js").Player} player
+ * @property {import("./sender.js").Sender} sender
+ * @property {import("./outbox.js").Shelf} drafts
+ */
+
 export class Flow {
-  /** @param {any} me @param {import("./images.js").Images} images @param {any} parts stage, tracker, player, sender, drafts */
-  constructor(me, images, parts) {
+  /** @param {any} me @param {import("./images.js").Images} images @param {Parts} parts */
+  constructor(me, images, { stage, tracker, player, sender, drafts }) {
     this.me = me;
     this.images = images;
-    Object.assign(this, parts);
-    /** @type {any} */ (this);
+    this.stage = stage;
+    this.tracker = tracker;
+    this.player = player;
+    this.sender = sender;
+    this.drafts = drafts;
     this.step = "speak";
     /** @type {Take | null} */
     this.take = null;

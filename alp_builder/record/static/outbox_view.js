@@ -9,7 +9,7 @@ export function showOutbox(sender) {
   const many = items.length === 1 ? "1 narrative is" : `${items.length} narratives are`;
   const kept = sender.shelf.safe ? "kept in this browser and sent again by itself" : "kept in this page only: do not close it";
   const waits = items.some((item) => !item.refused);
-  byId("outbox-title").textContent = trouble && waits ? `${many} not saved: ${trouble}. They are ${kept}.` : `${many} not saved yet`;
+  byId("outbox-title").textContent = trouble && waits ? `${many} not saved: ${trouble}. ${items.length === 1 ? "It is" : "They are"} ${kept}.` : `${many} not saved yet`;
   byId("outbox-list").replaceChildren(...items.map((item) => line(sender, item)));
 }
 

@@ -43,6 +43,9 @@ export class Voice {
     /** @type {Blob[]} */
     this.pieces = [];
     this.timer = 0;
+    this.called = this.started = 0; // ms of performance.now()
+    /** @type {AudioContext | null} */
+    this.context = null;
   }
 
   /** Opens the microphone and records. @returns {Promise<number>} the zero, in ms of performance.now(), as far as it is known now */
@@ -52,14 +55,14 @@ export class Voice {
     this.stream = await navigator.mediaDevices.getUserMedia({ audio });
     try {
       const mimeType = TYPES.find((type) => MediaRecorder.isTypeSupported(type));
-      this.recorder = new MediaRecorder(this.stream, { mimeType, audioBitsPerSecond: this.bits });
-      this.recorder.addEventListener("dataavailable", (event) => event.data.size && this.pieces.push(event.data));
+      const recorder = (this.recorder = new MediaRecorder(this.stream, { mimeType, audioBitsPerSecond: this.bits }));
+      recorder.addEventListener("dataavailable", (event) => event.data.size && this.pieces.push(event.data));
       const started = new Promise((resolve, reject) => {
-        this.recorder?.addEventListener("start", () => resolve(performance.now()), { once: true });
-        this.recorder?.addEventListener("error", (/** @type {any} */ event) => reject(event.error || event), { once: true });
+        recorder.addEventListener("start", () => resolve(performance.now()), { once: true });
+        recorder.addEventListener("error", (/** @type {any} */ event) => reject(event.error || event), { once: true });
       });
       this.called = performance.now();
-      this.recorder.start();
+      recorder.start();
       this.started = await started;
     } catch (error) {
       this.close();
@@ -88,7 +91,7 @@ export class Voice {
     const sound = await decode(blob);
     const seconds = sound ? sound.duration : (called - this.started) / 1000;
     const { zero, clock } = findZero({ called: this.called, started: this.started, stopped: called, seconds, decoded: Boolean(sound) });
-    return { blob, seconds, shift: (this.called - zero) / 1000, clock, silent: Boolean(sound) && isSilent(sound) };
+    return { blob, seconds, shift: (this.called - zero) / 1000, clock, silent: sound !== null && isSilent(sound) };
   }
 
   /** Lets go of the microphone. */

@@ -202,4 +202,5 @@ def test_touch_draws_and_a_wrong_link_says_so(
         me = Client(server, "annotator").ask("GET", "/api/me")[1]
         path = f"/api/narratives/{me['images'][0]['narrative']}"
         traces = Client(server, "annotator").ask("GET", path)[1]["traces"]
-        assert [[round(x, 1) for x, _, _ in segment] for segment in traces] == [[0.3, 0.5], [0.6]]
+        places = [list(dict.fromkeys(round(x, 1) for x, _, _ in segment)) for segment in traces]
+        assert places == [[0.3, 0.5], [0.6]]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -246,15 +244,12 @@ def test_a_slow_client_holds_up_nobody(server: Running, ann: Client) -> None:
         assert ann.ask("GET", "/api/me")[0] == 200
 
 
-def test_one_folder_one_server(server: Running, two_images: Path) -> None:
-    command = [sys.executable, "-m", "alp_builder.cli.main", "record", str(two_images)]
-    done = subprocess.run([*command, "--out", str(server.out)], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "under way in another process" in done.stderr
-    done = subprocess.run(
-        [*command, "--out", str(server.out), "--forget", "Ann"], capture_output=True, text=True
-    )
-    assert done.returncode == 2
+def test_one_folder_one_server(
+    server: Running, two_images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["record", str(two_images), "--out", str(server.out)]) == 2
+    assert main(["record", "--out", str(server.out), "--forget", "Ann"]) == 2
+    assert capsys.readouterr().err.count("under way in another process") == 2
 
 
 def test_a_kill_loses_nothing_and_a_restart_goes_on(two_images: Path, tmp_path: Path) -> None:
