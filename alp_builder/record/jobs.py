@@ -52,7 +52,7 @@ class Jobs:
 
     def start(self) -> None:
         """Begins with whatever waits."""
-        waiting = [ids for ids, state in self.store.states.items() if state == "waiting"]
+        waiting = [ids for ids, state in list(self.store.states.items()) if state == "waiting"]
         for ids in sorted(waiting, key=lambda ids: self.store.entries[ids].sequence):
             self._queue.put_nowait(ids)
         self._changed.set()

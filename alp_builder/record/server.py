@@ -92,7 +92,7 @@ def open_desk(request: RecordRequest) -> tuple[Desk, list[str]]:
     notes = [f"left out: {n} image files, as {why}" for why, n in sorted(images.left_out.items())]
     if leftovers := store.clear_leftovers():
         notes.append(
-            f"removed {len(leftovers)} unfinished uploads; nobody was told that they were saved"
+            f"removed {len(leftovers)} unfinished files of a stop or kill; nobody was told that they were saved"
         )
     numbers = [annotator.number for annotator in session.annotators]
     begun = {(entry.image, entry.annotator) for entry in store.entries.values()}
@@ -154,9 +154,9 @@ async def serve(request: RecordRequest, announce: Announce) -> Counter[str]:
         app = make_app(desk, request.host, port, request.public_url)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_PATIENCE)
         await runner.setup()
-        await web.SockSite(runner, listener, backlog=_BACKLOG).start()
         await desk.jobs.warm_up()
         desk.jobs.start()
+        await web.SockSite(runner, listener, backlog=_BACKLOG).start()
         host = f"[{request.host}]" if ":" in request.host else request.host
         announce(desk, notes, (request.public_url or f"http://{host}:{port}").rstrip("/"))
         watch = asyncio.create_task(_stop_when_done(desk, stop)) if request.until_done else None

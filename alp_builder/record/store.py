@@ -76,11 +76,7 @@ class Store:
         """Removes what a kill left half done, before anything is served. Returns names, for a message."""
         named = {entry.recording for entry in self.entries.values()}
         pattern = f"{TEMPORARY_PREFIX}*{TEMPORARY_SUFFIX}"
-        gone = [
-            path
-            for folder in (self.out / "recordings", self.out / PRIVATE)
-            for path in folder.rglob(pattern)
-        ]
+        gone = [path for path in self.out.rglob(pattern) if path.is_file()]
         gone += [
             path
             for path in (self.out / "recordings").glob("*/*")

@@ -88,9 +88,10 @@ def test_leftovers_of_a_kill_are_removed_and_nothing_else(tmp_path: Path) -> Non
     keep(store)
     before = tree_bytes(tmp_path)
     store.temporary(1, "a", "b").write_bytes(b"half")
+    (tmp_path / ".narratives.jsonl.7.tmp").write_bytes(b"half")
     (tmp_path / "recordings" / "1" / "unnamed.webm").write_bytes(b"whole, but no narrative")
     gone = Store(tmp_path).clear_leftovers()
-    assert len(gone) == 2
+    assert len(gone) == 3
     assert tree_bytes(tmp_path) == before
 
 
