@@ -16,6 +16,7 @@ from alp_builder.cli import (
     card,
     export,
     fetch,
+    record,
     show,
     simulate,
     stats,
@@ -23,7 +24,20 @@ from alp_builder.cli import (
 )
 from alp_builder.errors import AlpError
 
-VERBS = (fetch, simulate, align, build, validate, stats, show, audit, calibrate, card, export)
+VERBS = (
+    fetch,
+    simulate,
+    record,
+    align,
+    build,
+    validate,
+    stats,
+    show,
+    audit,
+    calibrate,
+    card,
+    export,
+)
 """The verbs in the order of use; each module has `add_parser` and `run`."""
 
 
