@@ -114,7 +114,8 @@ def test_the_matrix_is_long_and_names_no_test_twice() -> None:
 def test_every_fault_test_is_in_the_matrix() -> None:
     """A test that only `make faults` runs, and no table speaks of, is forgotten."""
     named = {(row.file, row.names[-1]) for row in rows()}
-    for folder in ("tests/alp_builder/faults", "tests/trainer/faults"):
+    folders = ("alp_builder/faults", "alp_builder/record", "trainer/faults", "trainer/engine")
+    for folder in (f"tests/{name}" for name in folders):
         for path in sorted(Path(ROOT / folder).glob("test_*.py")):
             file = path.relative_to(ROOT).as_posix()
             for node in ast.walk(tree_of(file)):

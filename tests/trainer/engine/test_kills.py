@@ -13,8 +13,6 @@ from tests.trainer.engine.commands import changes, command
 from trainer.engine.checkpoint import load_checkpoint
 from trainer.engine.progress import read_metrics
 
-pytestmark = pytest.mark.faults
-
 KILLS = 20
 STEPS = 48
 MORE = [
@@ -32,6 +30,7 @@ def _run(module: str, *arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("config", ["fcosmo", "maskrcnn_alp"])
 def test_twenty_kills_change_no_bit(config: str, place: Path, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
