@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ from alp_builder.errors import BadDataError, UsageError
 from alp_builder.reader import open_alps, read_alps
 from alp_builder.shard_cache import RemoteAlps
 from pipelines.synthetic_shards import random_tables, write_data_set
+from tests.alp_builder.s3_server import s3_server
 
 SHARDS = 3
 
@@ -193,31 +195,19 @@ def test_what_is_missing_here_is_told(
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def s3() -> Iterator[list[str]]:
     """A real S3-compatible server with a bucket; yields the requests it got."""
-    pytest.importorskip("s3fs")
-    server_of = pytest.importorskip("moto.server")
-    import logging
-
     requests: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: requests.append(record.getMessage())  # type: ignore[method-assign]
-    server = server_of.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=True)
-    server.start()
     log = logging.getLogger("werkzeug")
     log.setLevel(logging.INFO)
     log.addHandler(handler)
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    files = fsspec.filesystem("s3", skip_instance_cache=True)
-    files.mkdir("bucket")
-    yield requests
-    log.removeHandler(handler)
-    server.stop()
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    try:
+        with s3_server(verbose=True):
+            yield requests
+    finally:
+        log.removeHandler(handler)
 
 
 def test_two_processes_share_one_download_from_s3(
