@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import torch
 import torch.distributed as dist
 from detectron2.utils import comm
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 from torch.multiprocessing.spawn import (
     ProcessContext,
@@ -140,6 +141,7 @@ def _meet(device: str) -> None:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     try:
         store, rank, world = next(rendezvous("env://"))
+        store = _own_part(store)
         dist.init_process_group(
             "nccl" if on_gpu else "gloo", store=store, rank=rank, world_size=world
         )
@@ -152,6 +154,18 @@ def _meet(device: str) -> None:
         ) from error
     share_end(store)
     comm.create_local_process_group(int(os.environ["LOCAL_WORLD_SIZE"]))
+
+
+def _own_part(store: Store) -> Store:
+    """The part of torchrun's store that is this attempt's.
+
+    On one machine torchrun keeps its store when it starts the processes again, and a process that reads before the
+    others write would find the addresses of those that are gone. Several machines count restarts apart, and meet
+    in a new store each time.
+    """
+    if not is_restart() or os.environ.get("GROUP_WORLD_SIZE") != "1":
+        return store
+    return PrefixStore(f"attempt_{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
 
 
 def _child(
