@@ -24,7 +24,7 @@ from pipelines.table.summary import judge, summarise
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, stop)
+    before = signal.signal(signal.SIGTERM, stop)
     try:
         plan = plan_of(args)
         prepare(Path(plan.data), world_settings(plan.preset), [row.alps for row in plan.rows])
@@ -35,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("stopped; the same command goes on where it was\n")
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     rows = summarise(plan.rows, plan.preset.seeds, results)
     files = write_report(plan, rows, args.out)
     sys.stdout.write("\n".join(markdown(plan, rows, judge(rows), files[2].name)) + "\n")

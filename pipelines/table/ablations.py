@@ -167,7 +167,7 @@ FACTORS = (
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, stop)
+    before = signal.signal(signal.SIGTERM, stop)
     try:
         factors = chosen_factors(args.factors or ())
         plan = plan_of(args, factors)
@@ -179,6 +179,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("stopped; the same command goes on where it was\n")
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     rows = summarise(plan.rows, plan.preset.seeds, results)
     lines = write_ablations(plan, factors, rows, args.out)
     sys.stdout.write("\n".join(lines) + "\n")

@@ -25,11 +25,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWa
 def _handlers() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    found = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a loop hands over to what was there
     before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     after = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():
         signal.signal(number, handler)
+    signal.signal(signal.SIGTERM, found)
     torch.set_num_threads(threads)
     assert after == before
 
