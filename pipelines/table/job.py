@@ -178,10 +178,11 @@ def _percent(share: float | None) -> float | None:
 
 
 def _gpu_peak_mb() -> float:
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available():
+    # The heartbeat may come while another thread imports torch: its parts are there one by one.
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    if not hasattr(cuda, "max_memory_allocated") or not cuda.is_available():
         return 0.0
-    return float(torch.cuda.max_memory_allocated()) / 2**20
+    return float(cuda.max_memory_allocated()) / 2**20
 
 
 if __name__ == "__main__":
