@@ -5,16 +5,20 @@ PRESET ?= cpu
 TABLE ?=
 
 .PHONY: table table-quick
-table: $(VENV)/.train ## The paper's table in miniature, 3 seeds: results/table.{md,json,png}; about 4 hours on two cores (PRESET=cpu|gpu, TABLE="--seeds 5")
+table: $(VENV)/.train ## The paper's table in miniature, 3 seeds: results/table.{md,json,png}; one to two hours on two cores (PRESET=cpu|gpu, TABLE="--seeds 5")
 	@$(PY) -W ignore -m pipelines.table --preset $(PRESET) --out results/table $(TABLE)
 
 table-quick: $(VENV)/.train ## The same with one short run of each row: results/table-quick.*; under 20 minutes on two cores
 	@$(PY) -W ignore -m pipelines.table --preset $(PRESET) --quick --out results/table-quick $(TABLE)
 
 FACTORS ?=
-.PHONY: ablations
+.PHONY: ablations studies
 ablations: $(VENV)/.train ## One factor at a time round FCOS-MO with ALPs: results/ablations.* (FACTORS="box_loss noise", TABLE="--seeds 1 --steps 1000")
-	@$(PY) -W ignore -m pipelines.table.ablations --preset $(PRESET) --out results/ablations \
+	@$(PY) -W ignore -m pipelines.table.ablations --preset $(PRESET) \
+	    $(if $(FACTORS),--factors $(FACTORS)) $(TABLE)
+
+studies: $(VENV)/.train ## What the table's detectors owe to single choices, on the val split: results/studies.* (FACTORS="points rate")
+	@$(PY) -W ignore -m pipelines.table.ablations --preset $(PRESET) --collection studies \
 	    $(if $(FACTORS),--factors $(FACTORS)) $(TABLE)
 
 # Pictures need a run of the table: of the quick one with QUALITATIVE_RUN=runs/table-quick/fcosmo_alps/seed0.

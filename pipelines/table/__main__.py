@@ -59,7 +59,7 @@ def plan_of(args: argparse.Namespace) -> Plan:
         preset=changed(preset, args),
         data=str(args.data),
         runs=str(args.runs or (Path("runs/table-quick") if args.quick else Path("runs/table"))),
-        split=args.split,
+        split=args.split or "test",
     )
 
 
@@ -88,8 +88,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     add("--slots", type=int, help="trainings at a time (default: cores on a CPU)")
     add("--data", type=Path, default=Path("data/table"), help="folder of world and ALPs")
     add("--runs", type=Path, help="folder of the runs (default runs/table, or runs/table-quick)")
-    add("--split", choices=("val", "test"), default="test", help="split that is evaluated")
-    add("--quick", action="store_true", help="one seed, few steps")
+    add("--split", choices=("val", "test"), help="split that is evaluated")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -100,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_common(parser)
     parser.add_argument("--out", type=Path, default=Path("results/table"), help="without ending")
+    parser.add_argument("--quick", action="store_true", help="one seed, few steps")
     parser.add_argument("--rows", nargs="+", help="only these, such as fcosmo_alps")
     return parser
 

@@ -1,8 +1,7 @@
-"""One factor at a time round the row FCOS-MO with ALPs: `python -m pipelines.table.ablations`.
+"""One factor at a time: `python -m pipelines.table.ablations`, `... --collection studies`.
 
-Every factor has the table's setting as one of its levels, trained once and shared by all of them. Levels
-are rows like any other, so they run, resume and are summarised by the same code. Results are of the
-same form: `NAME.json`, `NAME.md`, and a plot for each factor.
+What is changed is in `factors`. Levels run beside the rows of the table, resume and are summarised by the
+same code; results are of the same form: `NAME.json`, `NAME.md`, and a plot for each factor.
 """
 
 from __future__ import annotations
@@ -20,27 +19,11 @@ from alp_builder.errors import AlpError, UsageError
 from alp_builder.files import write_atomic
 from pipelines.table.__main__ import add_common, changed, stop
 from pipelines.table.data import prepare
-from pipelines.table.plan import PRESETS, Plan, Preset, Row, world_settings
+from pipelines.table.factors import COLLECTIONS, Collection, Factor
+from pipelines.table.plan import PRESETS, ROWS, Plan, world_settings
 from pipelines.table.report import settings_of, shown
 from pipelines.table.run import run_jobs
 from pipelines.table.summary import Estimate, RowSummary, summarise
-
-STEPS = 3_000
-"""Steps of a level unless told otherwise: there are many of them."""
-
-
-class Factor(msgspec.Struct, frozen=True, kw_only=True):
-    """A choice and its levels.
-
-    Attributes:
-        name: Short name, part of file names.
-        title: What is chosen.
-        levels: Label and row of each level; one of them is the table's row.
-    """
-
-    name: str
-    title: str
-    levels: tuple[tuple[str, Row], ...]
 
 
 class LevelSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +31,7 @@ class LevelSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         level: Its label.
-        default: Whether it is the table's setting.
+        default: Whether it is a row of the table.
         summary: Of its row, None if it has not been run.
     """
 
@@ -57,120 +40,13 @@ class LevelSummary(msgspec.Struct, frozen=True, kw_only=True):
     summary: RowSummary | None
 
 
-REFERENCE = Row(name="fcosmo_alps", model="fcosmo", supervision="alps")
-"""The table's row, the default level of every factor."""
-
-_BOX = "data.train.alps.mapper.quantization"
-_COLUMNS = "model.columns"
-
-
-def _level(
-    name: str, *changes: str, profile: str = "coco", percent: int = 100, config: str = ""
-) -> Row:
-    return Row(
-        name=name,
-        model=REFERENCE.model,
-        supervision=REFERENCE.supervision,
-        changes=changes,
-        profile=profile,
-        percent=percent,
-        config=config,
-    )
-
-
-FACTORS = (
-    Factor(
-        name="quantization",
-        title="box quantization",
-        levels=(
-            ("none", _level("quantization_none", f"{_BOX}.kind=none")),
-            ("uniform 1 to 2", _level("quantization_uniform", f"{_BOX}.kind=uniform")),
-            ("fixed 8", _level("quantization_fixed", f"{_BOX}.kind=fixed")),
-            ("snap 2 to 8", _level("quantization_snap_2_8", f"+{_BOX}.cells=[2,8]")),
-            ("snap 4 to 16", REFERENCE),
-            ("snap 8 to 32", _level("quantization_snap_8_32", f"+{_BOX}.cells=[8,32]")),
-        ),
-    ),
-    Factor(
-        name="noise",
-        title="noise profile of the narrator",
-        levels=(
-            ("clean", _level("noise_clean", profile="clean")),
-            ("vidln", _level("noise_vidln", profile="vidln")),
-            ("coco", REFERENCE),
-        ),
-    ),
-    Factor(
-        name="mask_head",
-        title="mask head",
-        levels=(
-            ("4 convolutions", _level("mask_head_fcn", config="fcosmo_alps_fcn.py")),
-            ("HG-20", REFERENCE),
-            ("HG-32", _level("mask_head_hg32", "model.mask_branch.head.depth=32")),
-            (
-                "HG-52, crop 32",
-                _level(
-                    "mask_head_hg52",
-                    "model.mask_branch.head.depth=52",
-                    "model.mask_branch.head.crop_size=32",
-                ),
-            ),
-        ),
-    ),
-    Factor(
-        name="box_loss",
-        title="box loss on ALPs",
-        levels=(
-            ("0", REFERENCE),
-            ("0.5", _level("box_loss_05", "model.alp.box=0.5")),
-            ("1", _level("box_loss_1", "model.alp.box=1.0")),
-        ),
-    ),
-    Factor(
-        name="negatives",
-        title="phrases of other images as negatives",
-        levels=(
-            ("weight 0", _level("negatives_0", f"{_COLUMNS}.foreign_weight=0.0")),
-            ("weight 0.125", REFERENCE),
-            ("weight 1", _level("negatives_1", f"{_COLUMNS}.foreign_weight=1.0")),
-            (
-                "0.125, base names too",
-                _level(
-                    "negatives_base",
-                    f"{_COLUMNS}.base_columns=true",
-                    f"{_COLUMNS}.base_weight=0.125",
-                ),
-            ),
-        ),
-    ),
-    Factor(
-        name="alternation",
-        title="mask batches : ALP batches",
-        levels=(
-            ("3 : 1", _level("alternation_3_1", "data.train.alternation.masks=3")),
-            ("1 : 1", REFERENCE),
-            ("1 : 3", _level("alternation_1_3", "data.train.alternation.alps=3")),
-        ),
-    ),
-    Factor(
-        name="alps",
-        title="number of ALPs",
-        levels=(
-            ("1 %", _level("alps_1", percent=1)),
-            ("10 %", _level("alps_10", percent=10)),
-            ("100 %", REFERENCE),
-        ),
-    ),
-)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = _parser().parse_args(arguments)
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        factors = chosen_factors(args.factors or ())
-        plan = plan_of(args, factors)
+        collection = chosen(COLLECTIONS[args.collection], args.factors or ())
+        plan = plan_of(args, collection)
         prepare(Path(plan.data), world_settings(plan.preset), [row.alps for row in plan.rows])
         results = run_jobs(plan.jobs(), Path(plan.runs), plan.preset.slots)
     except AlpError as error:
@@ -182,46 +58,48 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         signal.signal(signal.SIGTERM, before)
     rows = summarise(plan.rows, plan.preset.seeds, results)
-    lines = write_ablations(plan, factors, rows, args.out)
+    out = args.out or Path("results") / collection.name
+    lines = write_ablations(plan, collection, rows, out)
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
 
-def chosen_factors(names: Sequence[str]) -> tuple[Factor, ...]:
-    """Factors by name, all if none is named.
+def chosen(collection: Collection, names: Sequence[str]) -> Collection:
+    """A collection with the factors of these names, with all if none is named.
 
     Raises:
         UsageError: If there is no factor of a name.
     """
-    known = {factor.name: factor for factor in FACTORS}
+    known = {factor.name: factor for factor in collection.factors}
     for name in names:
         if name not in known:
             raise UsageError(f"no factor {name!r}: expected some of {', '.join(known)}")
-    return tuple(factor for factor in FACTORS if not names or factor.name in names)
+    factors = tuple(f for f in collection.factors if not names or f.name in names)
+    return msgspec.structs.replace(collection, factors=factors)
 
 
-def plan_of(args: argparse.Namespace, factors: Sequence[Factor]) -> Plan:
-    """The plan of some factors; a row that several of them share is in it once."""
-    rows = {row.name: row for factor in factors for _, row in factor.levels}
-    preset: Preset = msgspec.structs.replace(PRESETS[args.preset], steps=STEPS)
-    ordered = [REFERENCE, *(row for row in rows.values() if row != REFERENCE)]
+def plan_of(args: argparse.Namespace, collection: Collection) -> Plan:
+    """The plan of a collection; a row that several factors share is in it once, the table's rows first."""
+    rows = {row.name: row for factor in collection.factors for _, row in factor.levels}
+    preset = msgspec.structs.replace(PRESETS[args.preset], seeds=collection.seeds)
+    split = args.split or collection.split
     return Plan(
-        rows=tuple(ordered),
+        rows=tuple(sorted(rows.values(), key=lambda row: row not in ROWS)),
         preset=changed(preset, args),
         data=str(args.data),
-        runs=str(args.runs or Path("runs/ablations")),
-        split=args.split,
+        runs=str(args.runs or Path("runs/table" if split == "test" else f"runs/table-{split}")),
+        split=split,
     )
 
 
 def write_ablations(
-    plan: Plan, factors: Sequence[Factor], rows: Sequence[RowSummary], out: Path
+    plan: Plan, collection: Collection, rows: Sequence[RowSummary], out: Path
 ) -> list[str]:
     """Write the table of all factors and a plot of each.
 
     Args:
         plan: What was run.
-        factors: Factors to show.
+        collection: Factors to show.
         rows: Rows that have results.
         out: Name of the files without an ending.
 
@@ -231,39 +109,43 @@ def write_ablations(
     known = {row.name: row for row in rows}
     levels = {
         factor.name: [
-            LevelSummary(level=label, default=row == REFERENCE, summary=known.get(row.name))
+            LevelSummary(level=label, default=row in ROWS, summary=known.get(row.name))
             for label, row in factor.levels
         ]
-        for factor in factors
+        for factor in collection.factors
     }
     record = {"simulated": True, "settings": settings_of(plan), "factors": levels}
     write_atomic(
         out.with_name(f"{out.name}.json"),
         msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n",
     )
-    lines = markdown(plan, factors, levels, out.name)
+    lines = markdown(plan, collection, levels, out.name)
     write_atomic(out.with_name(f"{out.name}.md"), ("\n".join(lines) + "\n").encode())
-    for factor in factors:
+    for factor in collection.factors:
         file = out.with_name(f"{out.name}_{factor.name}.png")
         write_atomic(file, plot(factor, levels[factor.name]))
     return lines
 
 
 def markdown(
-    plan: Plan, factors: Sequence[Factor], levels: dict[str, list[LevelSummary]], name: str
+    plan: Plan, collection: Collection, levels: dict[str, list[LevelSummary]], name: str
 ) -> list[str]:
     """A table for each factor, as lines of Markdown."""
     preset = plan.preset
-    what = (
-        "One factor at a time round FCOS-MO with ALPs (bold: the table's setting), on the simulated world. "
-        f"Mask AP50 in percent by the Open Images protocol on the {plan.split} split, {len(preset.seeds)} "
-        f"seeds, {preset.steps:,} steps; brackets: 95 % interval of the mean over seeds."
+    seeds = (
+        f"{len(preset.seeds)} seeds; brackets: 95 % interval of the mean over seeds"
+        if len(preset.seeds) > 1
+        else "one seed, which has no interval"
     )
-    lines = ["# Ablations, in miniature", "", what]
-    for factor in factors:
+    what = (
+        f"{collection.about} (bold: the table's setting), on the simulated world. Mask AP50 in percent by the "
+        f"Open Images protocol on the {plan.split} split, {preset.steps:,} steps, {seeds}."
+    )
+    lines = [f"# {collection.heading}", "", what]
+    for factor in collection.factors:
         lines += [
             "",
-            f"## {factor.title.capitalize()}",
+            f"## {factor.title[0].upper() + factor.title[1:]}",
             "",
             "| | novel | base |",
             "| --- | --- | --- |",
@@ -313,11 +195,12 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_common(parser)
-    parser.add_argument(
-        "--out", type=Path, default=Path("results/ablations"), help="without ending"
+    parser.add_argument("--collection", choices=COLLECTIONS, default="ablations")
+    parser.add_argument("--out", type=Path, help="without ending (default results/COLLECTION)")
+    names = "; ".join(
+        f"{c.name}: {', '.join(factor.name for factor in c.factors)}" for c in COLLECTIONS.values()
     )
-    names = ", ".join(factor.name for factor in FACTORS)
-    parser.add_argument("--factors", nargs="+", help=f"only these, out of {names}")
+    parser.add_argument("--factors", nargs="+", help=f"only these, of {names}")
     return parser
 
 

@@ -49,8 +49,8 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
-    steps: int = 6_000
-    pretrain_steps: int = 5_000
+    steps: int = 1_200
+    pretrain_steps: int = 1_600
     device: str = "cpu"
     slots: int = 0
     threads: int = 1
@@ -62,11 +62,11 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
 # threads of so small a model spend half their time waiting for one another.
 PRESETS = {
     "cpu": Preset(),
-    "gpu": Preset(steps=12_000, device="cuda", slots=4, loader_workers=3),
+    "gpu": Preset(steps=12_000, pretrain_steps=5_000, device="cuda", slots=4, loader_workers=3),
 }
-"""`cpu` is meant for two cores and about four hours, `gpu` for one GPU and a dozen cores."""
+"""`cpu` is meant for two cores and one to two hours, `gpu` for one GPU and a dozen cores."""
 
-QUICK = Preset(seeds=(0,), steps=1_200, pretrain_steps=1_600)
+QUICK = Preset(seeds=(0,), steps=600, pretrain_steps=1_000)
 """`make table-quick`: one seed, under 20 minutes on two cores."""
 
 

@@ -6,33 +6,43 @@ import msgspec
 import pytest
 
 from alp_builder.errors import UsageError
+from pipelines.table.__main__ import _parser as table_parser
 from pipelines.table.__main__ import main as table_main
-from pipelines.table.ablations import (
-    FACTORS,
-    REFERENCE,
-    _parser,
-    chosen_factors,
-    plan_of,
-    write_ablations,
-)
-from pipelines.table.plan import CONFIGS, ROWS
+from pipelines.table.__main__ import plan_of as table_plan
+from pipelines.table.ablations import _parser, chosen, plan_of, write_ablations
+from pipelines.table.factors import ABLATIONS, COLLECTIONS, STUDIES, Factor
+from pipelines.table.plan import CONFIGS, ROWS, Plan, Row
 from pipelines.table.run import run_jobs
 from pipelines.table.summary import summarise
 from tests.pipelines.table.conftest import ROOT, fake
 
+FACTORS = [factor for collection in COLLECTIONS.values() for factor in collection.factors]
 
-def test_every_factor_has_the_table_s_setting_and_others() -> None:
-    assert REFERENCE in ROWS
+
+def reference(factor: Factor) -> Row:
+    """The level of a factor that is a row of the table."""
+    (row,) = [row for _, row in factor.levels if row in ROWS]
+    return row
+
+
+def test_every_factor_has_a_row_of_the_table_and_others() -> None:
     for factor in FACTORS:
-        rows = [row for _, row in factor.levels]
-        assert rows.count(REFERENCE) == 1
-        assert len({row.name for row in rows}) == len(rows) >= 3
+        reference(factor)
+        assert len({row.name for _, row in factor.levels}) == len(factor.levels) >= 2
+    assert {reference(factor).name for factor in ABLATIONS.factors} == {"fcosmo_alps"}
 
 
-def test_levels_change_one_thing() -> None:
-    for factor in FACTORS:
+def test_levels_have_names_of_their_own() -> None:
+    """Folders are named after rows: two rows of one name would take one another's results."""
+    rows = {row for factor in FACTORS for _, row in factor.levels} | set(ROWS)
+    assert len({row.name for row in rows}) == len(rows)
+
+
+def test_levels_of_ablations_change_one_thing() -> None:
+    for factor in ABLATIONS.factors:
+        assert len(factor.levels) >= 3
         for label, row in factor.levels:
-            if row != REFERENCE:
+            if row not in ROWS:
                 ways = [
                     bool(row.changes),
                     row.profile != "coco",
@@ -67,13 +77,13 @@ def test_shared_levels_run_once(tmp_path: Path) -> None:
         "--runs",
         str(tmp_path / "r"),
     ]
-    factors = chosen_factors(["box_loss", "noise"])
-    plan = plan_of(_parser().parse_args(arguments), factors)
+    collection = chosen(ABLATIONS, ["box_loss", "noise"])
+    plan = plan_of(_parser().parse_args(arguments), collection)
     assert [row.name for row in plan.rows].count("fcosmo_alps") == 1
     assert len(plan.jobs()) == 1 + 1 + 2 + 2
     results = run_jobs(plan.jobs()[:4], Path(plan.runs), 2, fake(), poll=0.02, progress=False)
     rows = summarise(plan.rows, plan.preset.seeds, results)
-    lines = write_ablations(plan, factors, rows, tmp_path / "ablations")
+    lines = write_ablations(plan, collection, rows, tmp_path / "ablations")
     assert sum("not run" in line for line in lines) == 2
     record = msgspec.json.decode((tmp_path / "ablations.json").read_bytes())
     assert [level["level"] for level in record["factors"]["box_loss"]] == ["0", "0.5", "1"]
@@ -84,9 +94,37 @@ def test_shared_levels_run_once(tmp_path: Path) -> None:
     }
 
 
+def plan_by_default(*arguments: str) -> Plan:
+    """The plan of a collection as the command makes it."""
+    args = _parser().parse_args(arguments)
+    return plan_of(args, COLLECTIONS[args.collection])
+
+
+def test_ablations_take_the_table_s_runs_and_studies_keep_to_val() -> None:
+    table = table_plan(table_parser().parse_args([]))
+    ablations, studies = plan_by_default(), plan_by_default("--collection", "studies")
+    shared = [job for job in ablations.jobs() if job in table.jobs()]
+    assert {job.name for job in shared if job.kind == "train"} == {
+        f"fcosmo_alps/seed{seed}" for seed in table.preset.seeds
+    }
+    assert ablations.runs == table.runs
+    assert (studies.split, studies.preset.seeds) == ("val", (0,))
+    assert studies.runs != table.runs
+    assert [row.name for row in studies.rows[:2]] == ["fcosmo_none", "maskrcnn_alps"]
+
+
+def test_one_seed_is_said_to_have_no_interval(tmp_path: Path) -> None:
+    args = _parser().parse_args(["--collection", "studies", "--runs", str(tmp_path / "runs")])
+    collection = chosen(STUDIES, ["rate"])
+    plan = plan_of(args, collection)
+    lines = write_ablations(plan, collection, [], tmp_path / "studies")
+    assert "on the val split, 1,200 steps, one seed, which has no interval." in lines[2]
+    assert "## FCOS-MO without ALPs: learning rate" in lines
+
+
 def test_mistakes_of_users(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError, match="no factor 'boxloss': expected some of quantization"):
-        chosen_factors(["boxloss"])
+        chosen(ABLATIONS, ["boxloss"])
     assert table_main(["--rows", "fcosmo"]) == 2
     assert table_main(["--steps", "0"]) == 2
     errors = capsys.readouterr().err

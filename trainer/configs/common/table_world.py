@@ -6,6 +6,8 @@ Chosen on the val split, by cost first (`docs/table.md` has the figures):
 * one sample a bin in RoIAlign, whose backward pass was a third of a Mask R-CNN* step with more;
 * 32 regions an image in the second stage and 64 anchors in the first, for worlds of 3 to 6 things;
 * few detections of low score: AP needs them, but each costs a mask;
+* FCOS's points on strides 4 to 16, the levels Mask R-CNN*'s regions are cropped from: things are 19 to 58 px
+  large here, and on stride 8 a small one has four points of which its neighbours claim some;
 * BatchNorm in backbone, pyramid and FCOS's towers: GroupNorm's groups of two channels have 18 values on a
   level of 3 x 3 points, and what a thing looks like would depend on its neighbours;
 * cross-entropy for FCOS's classes, as Mask R-CNN* has: one point in nine is positive here, not one in a
@@ -15,6 +17,7 @@ Chosen on the val split, by cost first (`docs/table.md` has the figures):
 seed (`pipelines.table.pretrain`); it takes the place of ImageNet's.
 """
 
+from .backbones import level_shapes
 from .fcosmo import tiny_model as fcosmo
 from .maskrcnn import tiny_model as maskrcnn
 from .text import text
@@ -41,12 +44,14 @@ data.test.loader.images.short_side = SIZE
 data.test.loader.images.max_long_side = 2 * SIZE
 data.test.loader.num_workers = 0
 
-train.loop.max_steps = 6_000
+train.loop.max_steps = 1_200
 train.loop.checkpoint_every = 250
 train.loop.keep_checkpoints = 1
 
 for _model in (fcosmo, maskrcnn):
     _model.backbone.norm = _model.backbone.bottom_up.norm = "BN"
+fcosmo.head_in_features = ["p2", "p3", "p4"]
+fcosmo.head.input_shape = level_shapes(64, [4, 8, 16])
 fcosmo.head.norm = "BN"  # detectron2 keeps the statistics of each level apart
 fcosmo.focal_alpha, fcosmo.focal_gamma = 0.5, 0.0
 

@@ -1,0 +1,228 @@
+"""What is changed, one factor at a time: the ablations, and the studies of why a claim fails.
+
+Levels are rows like any other. Every factor has a row of the table as one of its levels, so that row is
+trained once for the table and for all factors.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from pipelines.table.plan import PRESETS, ROWS, Row
+
+
+class Factor(msgspec.Struct, frozen=True, kw_only=True):
+    """A choice and its levels.
+
+    Attributes:
+        name: Short name, part of file names.
+        title: What is chosen.
+        levels: Label and row of each level; one of them is a row of the table.
+    """
+
+    name: str
+    title: str
+    levels: tuple[tuple[str, Row], ...]
+
+
+class Collection(msgspec.Struct, frozen=True, kw_only=True):
+    """Factors that are run and shown together.
+
+    Attributes:
+        name: Name of the files.
+        heading: Of the page.
+        about: What is changed, the first sentence of the page.
+        split: Split that is evaluated unless told otherwise.
+        seeds: Seeds unless told otherwise.
+        factors: The factors.
+    """
+
+    name: str
+    heading: str
+    about: str
+    split: str
+    seeds: tuple[int, ...]
+    factors: tuple[Factor, ...]
+
+
+_TABLE = {row.name: row for row in ROWS}
+_ALPS = _TABLE["fcosmo_alps"]
+
+_BOX = "data.train.alps.mapper.quantization"
+_COLUMNS = "model.columns"
+
+
+def _level(
+    name: str,
+    *changes: str,
+    of: Row = _ALPS,
+    profile: str = "coco",
+    percent: int = 100,
+    config: str = "",
+) -> Row:
+    """A row of the table with a change."""
+    return Row(
+        name=name,
+        model=of.model,
+        supervision=of.supervision,
+        changes=changes,
+        profile=profile,
+        percent=percent,
+        config=config,
+    )
+
+
+ABLATIONS = Collection(
+    name="ablations",
+    heading="Ablations, in miniature",
+    about="One factor at a time round FCOS-MO with ALPs",
+    split="test",
+    seeds=PRESETS["cpu"].seeds,
+    factors=(
+        Factor(
+            name="quantization",
+            title="box quantization",
+            levels=(
+                ("none", _level("quantization_none", f"{_BOX}.kind=none")),
+                ("uniform 1 to 2", _level("quantization_uniform", f"{_BOX}.kind=uniform")),
+                ("fixed 8", _level("quantization_fixed", f"{_BOX}.kind=fixed")),
+                ("snap 2 to 8", _level("quantization_snap_2_8", f"+{_BOX}.cells=[2,8]")),
+                ("snap 4 to 16", _ALPS),
+                ("snap 8 to 32", _level("quantization_snap_8_32", f"+{_BOX}.cells=[8,32]")),
+            ),
+        ),
+        Factor(
+            name="noise",
+            title="noise profile of the narrator",
+            levels=(
+                ("clean", _level("noise_clean", profile="clean")),
+                ("vidln", _level("noise_vidln", profile="vidln")),
+                ("coco", _ALPS),
+            ),
+        ),
+        Factor(
+            name="mask_head",
+            title="mask head",
+            levels=(
+                ("4 convolutions", _level("mask_head_fcn", config="fcosmo_alps_fcn.py")),
+                ("HG-20", _ALPS),
+                ("HG-32", _level("mask_head_hg32", "model.mask_branch.head.depth=32")),
+                (
+                    "HG-52, crop 32",
+                    _level(
+                        "mask_head_hg52",
+                        "model.mask_branch.head.depth=52",
+                        "model.mask_branch.head.crop_size=32",
+                    ),
+                ),
+            ),
+        ),
+        Factor(
+            name="box_loss",
+            title="box loss on ALPs",
+            levels=(
+                ("0", _ALPS),
+                ("0.5", _level("box_loss_05", "model.alp.box=0.5")),
+                ("1", _level("box_loss_1", "model.alp.box=1.0")),
+            ),
+        ),
+        Factor(
+            name="negatives",
+            title="phrases of other images as negatives",
+            levels=(
+                ("weight 0", _level("negatives_0", f"{_COLUMNS}.foreign_weight=0.0")),
+                ("weight 0.125", _ALPS),
+                ("weight 1", _level("negatives_1", f"{_COLUMNS}.foreign_weight=1.0")),
+                (
+                    "0.125, base names too",
+                    _level(
+                        "negatives_base",
+                        f"{_COLUMNS}.base_columns=true",
+                        f"{_COLUMNS}.base_weight=0.125",
+                    ),
+                ),
+            ),
+        ),
+        Factor(
+            name="alternation",
+            title="mask batches : ALP batches",
+            levels=(
+                ("3 : 1", _level("alternation_3_1", "data.train.alternation.masks=3")),
+                ("1 : 1", _ALPS),
+                ("1 : 3", _level("alternation_1_3", "data.train.alternation.alps=3")),
+            ),
+        ),
+        Factor(
+            name="alps",
+            title="number of ALPs",
+            levels=(
+                ("1 %", _level("alps_1", percent=1)),
+                ("10 %", _level("alps_10", percent=10)),
+                ("100 %", _ALPS),
+            ),
+        ),
+    ),
+)
+"""The method's choices, judged as the table is."""
+
+_FCOSMO_NONE = _TABLE["fcosmo_none"]
+_MASKRCNN_ALPS = _TABLE["maskrcnn_alps"]
+_NAMES_128 = ("model.head.conv_dims=[128,128]", "model.head.classifier.in_channels=128")
+
+STUDIES = Collection(
+    name="studies",
+    heading="Studies of the table's detectors",
+    about="One change at a time of a row of the table",
+    split="val",
+    seeds=(0,),
+    factors=(
+        Factor(
+            name="points",
+            title="FCOS-MO without ALPs: where its points are, and how wide its towers",
+            levels=(
+                ("strides 4 to 16, 64 channels", _FCOSMO_NONE),
+                (
+                    "strides 8 to 32, 64 channels",
+                    _level("points_8", of=_FCOSMO_NONE, config="fcosmo_none_stride8.py"),
+                ),
+                (
+                    "strides 8 to 32, 128 channels",
+                    _level(
+                        "points_8_wide",
+                        *_NAMES_128,
+                        of=_FCOSMO_NONE,
+                        config="fcosmo_none_stride8.py",
+                    ),
+                ),
+            ),
+        ),
+        Factor(
+            name="rate",
+            title="FCOS-MO without ALPs: learning rate",
+            levels=(
+                ("0.001", _level("rate_half", "optimizer.lr=0.001", of=_FCOSMO_NONE)),
+                ("0.002", _FCOSMO_NONE),
+                ("0.004", _level("rate_double", "optimizer.lr=0.004", of=_FCOSMO_NONE)),
+            ),
+        ),
+        Factor(
+            name="regions",
+            title="Mask R-CNN* with ALPs: ALPs as boxes",
+            levels=(
+                ("objectness and names", _MASKRCNN_ALPS),
+                (
+                    "boxes of regions too",
+                    _level(
+                        "regions_boxes",
+                        "model.alp.box=1.0",
+                        "model.alp.proposal_box=1.0",
+                        of=_MASKRCNN_ALPS,
+                    ),
+                ),
+            ),
+        ),
+    ),
+)
+"""Why a model is where it is; on `val`, for choices to be made by them."""
+
+COLLECTIONS = {collection.name: collection for collection in (ABLATIONS, STUDIES)}
