@@ -180,7 +180,7 @@ def _percent(share: float | None) -> float | None:
 def _gpu_peak_mb() -> float:
     # The heartbeat may come while another thread imports torch: its parts are there one by one.
     cuda = getattr(sys.modules.get("torch"), "cuda", None)
-    if not hasattr(cuda, "max_memory_allocated") or not cuda.is_available():
+    if cuda is None or not hasattr(cuda, "max_memory_allocated") or not cuda.is_available():
         return 0.0
     return float(cuda.max_memory_allocated()) / 2**20
 
