@@ -37,7 +37,7 @@ def offsets_of(sizes: npt.ArrayLike) -> Ints:
     """
     sizes = np.asarray(sizes, np.int64)
     offsets = np.zeros(len(sizes) + 1, np.int64)
-    sizes.cumsum(out=offsets[1:])
+    np.add.accumulate(sizes, out=offsets[1:])
     return offsets
 
 

@@ -290,7 +290,7 @@ class _SortedSides:
     def ends(self) -> tuple[Ints, Ints]:
         """The smallest and the largest coordinates of each group, each (2, B)."""
         last = sizes_of(self.offsets) - 1
-        found = self.at(np.stack([np.zeros_like(last), last]))
+        found = self.at(np.array([np.zeros_like(last), last]))
         return found[:, 0], found[:, 1]
 
 

@@ -134,7 +134,7 @@ def gather_points(
     if overfull.any():
         last = np.where(broken, first, last)
     weight, known = _interpolation(
-        batch, narrative, np.stack([first, last]), np.stack([start, end]), config
+        batch, narrative, np.array([first, last]), np.array([start, end]), config
     )
     known &= ~broken
     known[1] &= end > start  # a window of no length has one end, not two

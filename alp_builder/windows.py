@@ -100,7 +100,7 @@ def phrase_windows(
     words = by_place.take(ranges(first, sizes, offsets))
     end = segment_reduce(np.maximum, batch.utterance_end.take(words), offsets, 0)
     # Words in order start one after the other: the first of them first, the last of them last.
-    outer = words[np.stack([offsets[:-1], offsets[1:] - 1])[:, timed]]
+    outer = words.take(np.array([offsets[:-1], offsets[1:] - 1])[:, timed])
     start, latest_start = np.zeros((2, len(sizes)), np.int64)
     start[timed], latest_start[timed] = batch.utterance_start[outer]
     if config.end == "next_word":
