@@ -42,7 +42,7 @@ def offsets_of(sizes: npt.ArrayLike) -> Ints:
 
 
 def sizes_of(offsets: Ints) -> Ints:
-    """Offsets, shape (G + 1,), to group sizes, shape (G,); `np.diff` takes four times as long for a few.
+    """Offsets, shape (G + 1,), to group sizes, shape (G,); `np.diff` takes twice as long for a few.
 
     >>> sizes_of(np.array([0, 2, 2, 5])).tolist()
     [2, 0, 3]
