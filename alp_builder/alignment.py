@@ -36,6 +36,7 @@ from alp_builder.arrays import (
     ranges,
     segment_any,
     segment_reduce,
+    sizes_of,
 )
 from alp_builder.narratives import NarrativeBatch
 
@@ -87,11 +88,10 @@ class Letters:
 
     def take(self, texts: Ints) -> Letters:
         """The letters of some texts, in that order; their positions stay those in all texts."""
-        sizes = self.offsets[texts + 1] - self.offsets[texts]
-        index = ranges(self.offsets[texts], sizes)
-        return Letters(
-            self.codes[index], self.position[index], offsets_of(sizes), self.text_offsets[texts]
-        )
+        sizes = sizes_of(self.offsets).take(texts)
+        index = ranges(self.offsets.take(texts), sizes)
+        codes, position = self.codes.take(index), self.position.take(index)
+        return Letters(codes, position, offsets_of(sizes), self.text_offsets.take(texts))
 
     def token_starts(self) -> Bools:
         """Whether a token starts at each letter, (L + 1,); the end of the letters counts too."""
@@ -139,27 +139,27 @@ def _align_letters(
     captions: Letters, spoken: Letters, utterance_offsets: Ints
 ) -> tuple[Ints, Ints, Bools]:
     """First step: equal letters. Returns start (U,), end (U,) and which narratives it settled (N,)."""
-    letter_offsets = captions.offsets
-    caption_counts, spoken_counts = np.diff(letter_offsets), np.diff(spoken.offsets)
+    caption_counts, spoken_counts = sizes_of(captions.offsets), sizes_of(spoken.offsets)
     spoken_first = spoken.offsets[utterance_offsets]  # (N + 1,)
 
     # Compare letter by letter wherever the two sides have equally many letters.
-    spoken_sizes = np.diff(spoken_first)
+    spoken_sizes = sizes_of(spoken_first)
     same_count = spoken_sizes == caption_counts
-    found = captions.codes[np.repeat(same_count, caption_counts)]
-    heard = spoken.codes[np.repeat(same_count, spoken_sizes)]
+    found = captions.codes[same_count.repeat(caption_counts)]
+    heard = spoken.codes[same_count.repeat(spoken_sizes)]
     exact = same_count.copy()
     exact[same_count] = ~segment_any(found != heard, offsets_of(caption_counts[same_count]))
 
     # The k-th spoken letter of a narrative is the k-th letter of its caption.
-    sizes = np.diff(utterance_offsets)
-    shift = np.repeat(letter_offsets[:-1] - spoken_first[:-1], sizes)
-    placed = np.flatnonzero(np.repeat(exact, sizes) & (spoken_counts > 0))
+    sizes = sizes_of(utterance_offsets)
+    shift = (captions.offsets[:-1] - spoken_first[:-1]).repeat(sizes)
+    placed = np.flatnonzero(exact.repeat(sizes) & (spoken_counts > 0))
     start = np.full(len(spoken_counts), -1, np.int64)
     end = start.copy()
-    text = np.repeat(captions.text_offsets[:-1], sizes)[placed]
-    start[placed] = captions.position[(spoken.offsets[:-1] + shift)[placed]] - text
-    end[placed] = captions.position[(spoken.offsets[1:] + (shift - 1))[placed]] + 1 - text
+    text = captions.text_offsets[:-1].repeat(sizes).take(placed)
+    first = (spoken.offsets[:-1] + shift).take(placed)
+    start[placed] = captions.position.take(first) - text
+    end[placed] = captions.position.take(first + spoken_counts.take(placed) - 1) + 1 - text
     return start, end, exact
 
 
@@ -185,7 +185,7 @@ def _letters(joined: str, text_offsets: Ints) -> Letters:
         codes = np.frombuffer(lowered.encode("utf-32-le", "surrogatepass"), np.uint32)[is_letter]
     position = np.flatnonzero(is_letter)
     counted = np.zeros(len(lowered) + 1, np.int64)  # letters before each character
-    np.cumsum(is_letter, out=counted[1:])
+    is_letter.cumsum(out=counted[1:])
     return Letters(codes, position, counted[text_offsets], text_offsets)
 
 
@@ -196,9 +196,9 @@ _ASCII_OTHER = bytes(code for code in range(128) if not chr(code).isalnum())
 def _steps_back(start: Ints, offsets: Ints) -> Bools:
     """Which narratives have an utterance that starts before the one before it, (N,)."""
     later = np.flatnonzero(start[1:] < start[:-1]) + 1
-    later = later[np.searchsorted(offsets, later) == np.searchsorted(offsets, later, "right")]
+    later = later[offsets.searchsorted(later) == offsets.searchsorted(later, "right")]
     flags = np.zeros(len(offsets) - 1, np.bool_)
-    flags[np.searchsorted(offsets, later, "right") - 1] = True
+    flags[offsets.searchsorted(later, "right") - 1] = True
     return flags
 
 
@@ -257,7 +257,7 @@ def _align_inexact(
         )  # fmt: skip
     latest = segment_reduce(np.maximum, last, heard.offsets, -1)
     earliest = segment_reduce(np.minimum, first, heard.offsets, _NOWHERE)
-    text = np.repeat(found.text_offsets, sizes)
+    text = found.text_offsets.repeat(sizes)
     start[words] = np.where(latest < 0, -1, earliest - text)
     end[words] = np.where(latest < 0, -1, latest + 1 - text)
 
@@ -288,11 +288,11 @@ def _shared(
     """
     a, b = begin
     offsets = offsets_of(most)
-    count = np.arange(offsets[-1]) - np.repeat(offsets[:-1], most)
+    count = np.arange(offsets[-1]) - offsets[:-1].repeat(most)
     # Letter `count` from place a on is at a + count forward, at a - 1 - count backward.
-    here, there = (np.repeat(side + min(step, 0), most) + step * count for side in (a, b))
-    differs = np.append(np.flatnonzero(left[here] != right[there]), offsets[-1])
-    same = differs[np.searchsorted(differs, offsets[:-1])] - offsets[:-1]
+    here, there = ((side + min(step, 0)).repeat(most) + step * count for side in (a, b))
+    differs = np.append(np.flatnonzero(left.take(here) != right.take(there)), offsets[-1])
+    same = differs.take(differs.searchsorted(offsets[:-1])) - offsets[:-1]
     np.minimum(same, most, out=same)
     # Step back to where a token starts on both sides; one does at no letters shared.
     split = ~(tokens[0][a + step * same] & tokens[1][b + step * same])

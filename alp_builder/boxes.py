@@ -37,6 +37,7 @@ from alp_builder.arrays import (
     ranges,
     segment_any,
     segment_reduce,
+    sizes_of,
 )
 from alp_builder.config import BoxConfig
 from alp_builder.narratives import GRID, MICROSECONDS
@@ -121,7 +122,7 @@ def make_boxes(
     parts = _parts(components, points)
     order, rank = _ranked(components, parts)
     if config.rule == "tight":
-        window = np.flatnonzero(np.diff(points.offsets) > 0)
+        window = np.flatnonzero(sizes_of(points.offsets) > 0)
         groups = _whole_windows(points, window)
         chosen, rank = order[rank == 0], np.zeros(len(window), np.int64)
     else:
@@ -132,27 +133,25 @@ def make_boxes(
         chosen, rank = order[keep], rank[keep]
         window = components.window[chosen]
         groups = _points_of(components.runs, parts, chosen)
-    x, y = (values.take(groups.index, mode="clip") for values in (points.x, points.y))
-    outside = np.flatnonzero(_is_outside(x, y))
-    x[outside], y[outside] = np.clip(x[outside], 0, GRID), np.clip(y[outside], 0, GRID)
-    num_points = np.diff(groups.offsets)
-    lost = np.diff(np.searchsorted(outside, groups.offsets))
+    xy, outside = _inside_image(points, groups.index)
+    num_points = sizes_of(groups.offsets)
+    lost = sizes_of(outside.searchsorted(groups.offsets))
     gap, traced = _gaps(windows, points)
     dwell: Floats = components.dwell / MICROSECONDS
     total = np.zeros(len(windows.start))
     np.add.at(total, components.window, dwell)
     count = np.bincount(components.window, minlength=len(windows.start))
-    sides = _sorted_sides(x, y, groups.offsets)
+    sides = _sorted_sides(xy, groups.offsets)
     return Boxes(
         window=window,
         rank=rank,
         xyxy=_extents(sides, config),
-        tight=np.clip(components.runs.tight.T[window] / GRID, 0, 1),
+        tight=(components.runs.tight.take(window, axis=1).T / GRID).clip(0, 1),
         num_points=num_points,
         dwell_time=dwell[chosen],
         dwell_fraction=_ratio(dwell[chosen], traced[window]),
         num_components=count[window],
-        hull_area=_hull_area(x, y, sides),
+        hull_area=_hull_area(xy, sides),
         time_gap=gap[window],
         inside_fraction=(num_points - lost) / np.maximum(num_points, 1),
         share=np.where(total[window] > 0, _ratio(dwell[chosen], total[window]), 1 / count[window]),
@@ -208,7 +207,7 @@ def _parts(components: Components, points: WindowPoints) -> _Parts:
     visible = (x0 >= 0) & (y0 >= 0) & (x1 <= GRID) & (y1 <= GRID)
     partly = np.flatnonzero(~visible)  # runs that leave the image: the only ones to be looked into
     index = ranges(runs.start[partly], runs.size[partly])
-    inside = ~_is_outside(points.x[index], points.y[index])
+    inside = ~_is_outside(_places(points, index))
     visible[partly] = segment_any(inside, offsets_of(runs.size[partly]))
     sizes = np.zeros(len(components.window), np.int64)
     np.add.at(sizes, components.of_run, runs.size)
@@ -221,29 +220,53 @@ def _ranked(components: Components, parts: _Parts) -> tuple[Ints, Ints]:
     """Components by window and then by dwell, points, time; and each one's rank in its window."""
     starts = offsets_of(np.bincount(components.window))
     order = np.arange(len(components.window))
-    several = np.flatnonzero((np.diff(starts) > 1)[components.window])  # the others are in order
+    several = np.flatnonzero((sizes_of(starts) > 1)[components.window])  # the others are in order
     keys = (-parts.sizes, -components.dwell, ~parts.visible, components.window)
-    order[several] = several[np.lexsort([key[several] for key in keys])]
+    order[several] = several.take(np.lexsort([key.take(several) for key in keys]))
     return order, np.arange(len(order)) - starts[components.window]
 
 
 def _points_of(runs: Runs, parts: _Parts, chosen: Ints) -> PointGroups:
     """The points of the chosen components, in that order, by time within each."""
-    run_counts = parts.offsets[chosen + 1] - parts.offsets[chosen]
-    run = parts.order[ranges(parts.offsets[chosen], run_counts)]
-    return PointGroups(offsets_of(parts.sizes[chosen]), ranges(runs.start[run], runs.size[run]))
+    first = parts.offsets.take(chosen)
+    run = parts.order.take(ranges(first, parts.offsets.take(chosen + 1) - first))
+    index = ranges(runs.start.take(run), runs.size.take(run))
+    return PointGroups(offsets_of(parts.sizes.take(chosen)), index)
 
 
 def _whole_windows(points: WindowPoints, window: Ints) -> PointGroups:
     """All points of the given windows."""
-    sizes = np.diff(points.offsets)[window]
+    sizes = sizes_of(points.offsets)[window]
     return PointGroups(offsets_of(sizes), ranges(points.offsets[window], sizes))
 
 
-def _is_outside(x: Grid, y: Grid) -> Bools:
-    """Which points lie outside the image."""
+def _places(points: WindowPoints, index: Ints) -> Grid:
+    """Where the points at `index` are: x and y, int32 (2, G)."""
+    xy = np.empty((2, len(index)), np.int32)
+    for values, row in zip((points.x, points.y), xy, strict=True):
+        values.take(index, mode="clip", out=row)
+    return xy
+
+
+def _is_outside(xy: Grid) -> Bools:
+    """Which points lie outside the image, bool (G,), by their places, int32 (2, G)."""
     # A negative number is a huge one without its sign: one comparison instead of two.
-    return (x.view(np.uint32) > GRID) | (y.view(np.uint32) > GRID)
+    x, y = xy.view(np.uint32) > GRID
+    outside: Bools = x | y
+    return outside
+
+
+def _inside_image(points: WindowPoints, index: Ints) -> tuple[Grid, Ints]:
+    """The places of points, those outside the image moved to its edge.
+
+    Returns:
+        x and y, int32 (2, G), and which points were outside, int64, increasing.
+    """
+    xy = _places(points, index)
+    outside = _is_outside(xy).nonzero()[0]
+    if len(outside):
+        xy[:, outside] = xy.take(outside, axis=1).clip(0, GRID)
+    return xy, outside
 
 
 @dataclass(frozen=True)
@@ -264,33 +287,37 @@ class _SortedSides:
         found &= (1 << _KEY_BITS) - 1
         return found.astype(np.int64)
 
+    def ends(self) -> tuple[Ints, Ints]:
+        """The smallest and the largest coordinates of each group, each (2, B)."""
+        last = sizes_of(self.offsets) - 1
+        found = self.at(np.array([np.zeros_like(last), last]))
+        return found[:, 0], found[:, 1]
 
-def _sorted_sides(x: Grid, y: Grid, offsets: Ints) -> _SortedSides:
+
+def _sorted_sides(xy: Grid, offsets: Ints) -> _SortedSides:
     group = np.arange(len(offsets) - 1, dtype=np.uint32) % _KEY_GROUPS << _KEY_BITS
-    group = np.repeat(group, np.diff(offsets))
-    keys = np.empty((2, len(x)), np.uint32)
-    for row, values in zip(keys, (x, y), strict=True):
-        np.bitwise_or(values.view(np.uint32), group, out=row)
-    for start, stop in pairwise([*offsets[:-1:_KEY_GROUPS].tolist(), len(x)]):
+    keys = np.bitwise_or(xy.view(np.uint32), group.repeat(sizes_of(offsets)), dtype=np.uint32)
+    for start, stop in pairwise([*offsets[:-1:_KEY_GROUPS].tolist(), len(keys[0])]):
         keys[:, start:stop].sort(axis=1)
     return _SortedSides(keys, offsets)
 
 
-def _hull_area(x: Grid, y: Grid, sides: _SortedSides) -> Floats:
+def _hull_area(xy: Grid, sides: _SortedSides) -> Floats:
     """Area of each group's octagon, (B,), as fraction of the image.
 
     Args:
-        x: int32 (G,), inside the image.
-        y: int32 (G,).
+        xy: int32 (2, G), inside the image.
         sides: The same points sorted.
     """
-    last = np.diff(sides.offsets) - 1
-    ends = sides.at(np.stack([np.zeros_like(last), last]))
-    low, high = list(ends[:, 0]), list(ends[:, 1])
-    for diagonal in (x + y, x - y):
-        low.append(segment_reduce(np.minimum, diagonal, sides.offsets, 0))
-        high.append(segment_reduce(np.maximum, diagonal, sides.offsets, 0))
-    return octagon_area(np.stack(low), np.stack(high)) / GRID**2
+    x, y = xy
+    diagonals = np.empty_like(xy)
+    np.add(x, y, out=diagonals[0])
+    np.subtract(x, y, out=diagonals[1])
+    low, high = np.empty((2, 4, len(sides.offsets) - 1), np.int64)
+    low[:2], high[:2] = sides.ends()
+    low[2:] = segment_reduce(np.minimum, diagonals, sides.offsets, 0)
+    high[2:] = segment_reduce(np.maximum, diagonals, sides.offsets, 0)
+    return octagon_area(low, high) / GRID**2
 
 
 def _extents(sides: _SortedSides, config: BoxConfig) -> Floats:
@@ -298,7 +325,7 @@ def _extents(sides: _SortedSides, config: BoxConfig) -> Floats:
     tight = config.rule == "tight"
     percentile, margin = (0.0, 0.0) if tight else (config.percentile, config.margin)
     low, high = _percentiles(sides, [percentile, 100 - percentile])
-    low, high = np.clip(low - margin, 0, 1), np.clip(high + margin, 0, 1)
+    low, high = (low - margin).clip(0, 1), (high + margin).clip(0, 1)
     least = max(config.min_side, _LEAST_SIDE)
     short = np.nonzero(high - low < least)
     half = least / 2
@@ -309,7 +336,7 @@ def _extents(sides: _SortedSides, config: BoxConfig) -> Floats:
 
 def _percentiles(sides: _SortedSides, percentiles: list[float]) -> Floats:
     """Percentiles of each group along both axes, interpolated linearly; (N, 2, B), fractions of the image."""
-    last = np.diff(sides.offsets) - 1
+    last = sizes_of(sides.offsets) - 1
     position = last * (np.array(percentiles)[:, None] / 100)
     below = np.floor(position).astype(np.int64)
     found = sides.at(np.concatenate([below, np.minimum(below + 1, last)]))
@@ -320,7 +347,7 @@ def _percentiles(sides: _SortedSides, percentiles: list[float]) -> Floats:
 def _gaps(windows: Windows, points: WindowPoints) -> tuple[Floats, Floats]:
     """Longest stretch without a point, and time from the first to the last point; seconds, each (F,)."""
     length = windows.end - windows.start
-    filled = np.diff(points.offsets) > 0
+    filled = sizes_of(points.offsets) > 0
     longest, traced = length.copy(), np.zeros_like(length)
     first, last = points.offsets[:-1][filled], points.offsets[1:][filled] - 1
     inner = segment_reduce(np.maximum, points.step, points.offsets, 0)[filled]

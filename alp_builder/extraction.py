@@ -17,7 +17,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from alp_builder.alignment import align_utterances
-from alp_builder.arrays import Bools, Floats, Ints, keep_freed_memory, offsets_of
+from alp_builder.arrays import (
+    Bools,
+    Floats,
+    Ints,
+    bools_of,
+    group_of,
+    keep_freed_memory,
+    offsets_of,
+)
 from alp_builder.boxes import Boxes, drop_reasons, make_boxes
 from alp_builder.calibration import INPUTS, calibrated_boxes, check_fits
 from alp_builder.config import BuildConfig
@@ -57,7 +65,7 @@ class PhraseTable:
 
     def plural(self) -> Bools:
         """Which phrases mean several things, bool (F,)."""
-        return np.fromiter([p.is_plural for p in self.phrases], np.bool_, len(self.phrases))
+        return bools_of([p.is_plural for p in self.phrases])
 
     def take(self, chosen: Bools) -> PhraseTable:
         """The phrases where `chosen`, bool (F,), is set."""
@@ -164,8 +172,8 @@ def locate_boxes(
     """
     counts: Counter[str] = Counter()
     table = _things(phrases, counts)
-    alignment = align_utterances(batch)
     start, end = table.char_starts(), table.char_ends()
+    alignment = align_utterances(batch)
     windows = phrase_windows(batch, alignment, table.narrative, start, end, config.window)
     usable = windows.timed & windows.ordered
     counts[DROPPED + "no_timed_words"] += int((~windows.timed).sum())
@@ -187,11 +195,12 @@ def _things(phrases: Sequence[list[Phrase]], counts: Counter[str]) -> PhraseTabl
     counts["phrases"] += len(every)
     for reason, count in Counter(filter(None, reasons)).items():
         counts[DROPPED + reason] += count
-    sizes = np.fromiter(map(len, phrases), np.int64, len(phrases))
-    kept = np.fromiter([not reason for reason in reasons], np.bool_, len(every))
-    narrative = np.repeat(np.arange(len(sizes)), sizes)
-    index = np.arange(len(every)) - np.repeat(offsets_of(sizes)[:-1], sizes)
-    return PhraseTable(narrative, index, every).take(kept)
+    offsets = offsets_of(np.fromiter(map(len, phrases), np.int64, len(phrases)))
+    things = [not reason for reason in reasons]
+    kept = np.flatnonzero(bools_of(things))
+    narrative = group_of(offsets).take(kept)
+    index = kept - offsets.take(narrative)
+    return PhraseTable(narrative, index, list(compress(every, things)))
 
 
 def _rows(batch: NarrativeBatch, located: Located, kept: Ints, config: BuildConfig) -> pa.Table:

@@ -31,6 +31,7 @@ from alp_builder.arrays import (
     offsets_of,
     ranges,
     segment_reduce,
+    sizes_of,
 )
 from alp_builder.config import TraceConfig
 from alp_builder.narratives import GRID, MICROSECONDS, NarrativeBatch
@@ -120,19 +121,20 @@ def gather_points(
         The points of each window. Where the windows of a narrative overlap so much that they would hold
         its points over 32 times, as only broken times do, all of them are empty.
     """
-    keys = np.repeat(np.arange(len(batch)) << TIME_BITS, np.diff(batch.point_offsets))
+    keys = (np.arange(len(batch)) << TIME_BITS).repeat(sizes_of(batch.point_offsets))
     keys += batch.t
-    first = np.searchsorted(keys, time_keys(narrative, start), "left")
-    last = np.searchsorted(keys, time_keys(narrative, end), "right")
+    # Times are whole numbers: what comes after `end` begins where `end + 1` would stand.
+    sought = np.concatenate([time_keys(narrative, start), time_keys(narrative, end) + 1])
+    first, last = keys.searchsorted(sought).reshape(2, -1)
     np.maximum(last, first, out=last)
     held = np.zeros(len(batch), np.int64)
     np.add.at(held, narrative, last - first)
-    overfull = held > _MAX_COPIES * np.diff(batch.point_offsets)
+    overfull = held > _MAX_COPIES * sizes_of(batch.point_offsets)
     broken = overfull[narrative]
     if overfull.any():
         last = np.where(broken, first, last)
     weight, known = _interpolation(
-        batch, narrative, np.stack([first, last]), np.stack([start, end]), config
+        batch, narrative, np.array([first, last]), np.array([start, end]), config
     )
     known &= ~broken
     known[1] &= end > start  # a window of no length has one end, not two
@@ -141,7 +143,7 @@ def gather_points(
     # Rows to gather: [interpolated start], the points inside, [interpolated end].
     sizes = last - first + has_before + has_after
     offsets = offsets_of(sizes)
-    index = ranges(first - has_before, sizes)
+    index = ranges(first - has_before, sizes, offsets)
     head, tail = offsets[:-1][has_before], offsets[1:][has_after] - 1
     index[tail] -= 1  # an interpolated point takes all but time and place from the point before it
     # All indices are good: mode "clip" spares numpy the look.
@@ -149,10 +151,11 @@ def gather_points(
     x, y = batch.x.take(index, mode="clip"), batch.y.take(index, mode="clip")
     t[head], t[tail] = start[has_before], end[has_after]
     ends, share = np.concatenate([head, tail]), weight[known]
-    left = index[ends]
+    left = index.take(ends)
     for values, source in ((x, batch.x), (y, batch.y)):
-        way = source[left + 1] - source[left]
-        values[ends] += np.rint(share * way).astype(np.int32)
+        base = source.take(left)
+        way = source.take(left + 1) - base
+        values[ends] = base + np.rint(share * way).astype(np.int32)
     step = np.empty_like(t)
     np.subtract(t[1:], t[:-1], out=step[1:])
     step[offsets[:-1][sizes > 0]] = 0
@@ -177,8 +180,8 @@ def _interpolation(
     right = np.where(known, right, 0)
     if not len(batch.t):
         return np.zeros(left.shape), known
-    before, after = batch.t[left], batch.t[right]
-    known &= ~batch.enters[right]
+    before, after = batch.t.take(left), batch.t.take(right)
+    known &= ~batch.enters.take(right)
     known &= (before < time) & (time < after)
     gap = after - before
     paused = np.nonzero(known & (gap > round(config.max_gap * MICROSECONDS)))
@@ -212,36 +215,46 @@ def _is_slow(batch: NarrativeBatch, config: TraceConfig) -> Bools:
     first, last = bounds[:-1], bounds[1:] - 1  # (S,)
 
     # Strokes never span two narratives. Steps within them, and the time these took, by narrative.
-    of_narrative = np.searchsorted(first, batch.point_offsets)
+    of_narrative = first.searchsorted(batch.point_offsets)
     steps = segment_reduce(np.add, last - first, of_narrative, 0)
     time = segment_reduce(np.add, t[last] - t[first], of_narrative, 0)
     k = np.maximum(np.rint(half * steps / np.maximum(time, 1)), 1).astype(np.int64)
-    k = np.repeat(np.minimum(k, count), np.diff(of_narrative))  # (S,)
+    k = np.minimum(k, count).repeat(sizes_of(of_narrative))  # (S,)
 
     # Pairs of points, as many of each stroke as `taken`; the last of a stroke may be a single point. Places
     # are int32 until they index: half the time.
     sizes = last - first + 1
     taken = (sizes + (_SPEED_STRIDE - 1)) // _SPEED_STRIDE
     offsets = offsets_of(taken)
-    begin, end, reach = (np.repeat(v.astype(np.int32), taken) for v in (first, last, k))
-    pair = np.arange(offsets[-1], dtype=np.int32)
-    pair *= _SPEED_STRIDE
-    pair += np.repeat((first - offsets[:-1] * _SPEED_STRIDE).astype(np.int32), taken)
-    at = np.minimum(pair + (_SPEED_STRIDE // 2), end)
-    right = np.minimum(at + reach, end).astype(np.int64)
-    left = np.maximum(at - reach, begin).astype(np.int64)
-    moved_x, moved_y, passed = (
-        values.take(right, mode="clip") - values.take(left, mode="clip") for values in (x, y, t)
-    )
-    squared = np.square(moved_x, dtype=np.float64)
-    squared += np.square(moved_y, dtype=np.float64)
-    limit = passed * (config.travel_speed * GRID / MICROSECONDS)
+    shift = first - offsets[:-1] * _SPEED_STRIDE
+    begin, end, reach, pair = (v.astype(np.int32).repeat(taken) for v in (first, last, k, shift))
+    pair += np.arange(0, _SPEED_STRIDE * len(pair), _SPEED_STRIDE, dtype=np.int32)
+    at = pair + (_SPEED_STRIDE // 2)
+    np.minimum(at, end, out=at)
+    right = at + reach
+    left = np.subtract(at, reach, out=at)
+    right = np.minimum(right, end, out=right).astype(np.int64)
+    left = np.maximum(left, begin, out=left).astype(np.int64)
+    squared = _moved(x, left, right)
+    squared *= squared
+    along_y = _moved(y, left, right)
+    along_y *= along_y
+    squared += along_y
+    limit = _moved(t, left, right)
+    limit *= config.travel_speed * GRID / MICROSECONDS
     limit *= limit
     slow = squared <= limit
     # Pairs to points: few pairs differ from the one before.
     changes = np.flatnonzero(slow[1:] != slow[:-1]) + 1
     where = np.concatenate([[0], pair[changes], [count]])
-    return np.repeat(slow[np.append(0, changes)], np.diff(where))
+    return slow.take(np.append(0, changes)).repeat(sizes_of(where))
+
+
+def _moved(values: Grid | Ints, left: Ints, right: Ints) -> Floats:
+    """How much values differ between places `left` and `right`, both of shape (M,); float64 (M,)."""
+    change = values.take(right, mode="clip")
+    change -= values.take(left, mode="clip")
+    return change.astype(np.float64)
 
 
 def find_components(points: WindowPoints, is_plural: Bools, config: TraceConfig) -> Components:
@@ -265,19 +278,19 @@ def find_components(points: WindowPoints, is_plural: Bools, config: TraceConfig)
     first_runs = np.flatnonzero(label == np.arange(len(label)))
     number = np.empty(len(label), np.int64)
     number[first_runs] = np.arange(len(first_runs))
-    number = number[label]
+    number = number.take(label)
 
     # Time within runs counts, and between two in a row of one component if no edge lies between.
     dwell = np.zeros(len(first_runs), np.int64)
     last = runs.start + (runs.size - 1)
-    np.add.at(dwell, number, points.t[last] - points.t[runs.start])
+    came, left = points.t.take(runs.start), points.t.take(last)
+    np.add.at(dwell, number, left - came)
+    entered = points.enters.nonzero()[0].searchsorted
     again = np.flatnonzero(number[1:] == number[:-1])
-    before, after = last[again], runs.start[again + 1]
-    entries = np.flatnonzero(points.enters)
-    rests = np.equal(*(np.searchsorted(entries, place, "right") for place in (before, after)))
-    away = points.t[after] - points.t[before]
-    np.add.at(dwell, number[again[rests]], away[rests])
-    return Components(runs, number, runs.window[first_runs], dwell)
+    rests = entered(last.take(again), "right") == entered(runs.start.take(again + 1), "right")
+    again = again[rests]
+    np.add.at(dwell, number.take(again), came.take(again + 1) - left.take(again))
+    return Components(runs, number, runs.window.take(first_runs), dwell)
 
 
 def _find_runs(points: WindowPoints, config: TraceConfig) -> Runs:
@@ -298,35 +311,40 @@ def _find_runs(points: WindowPoints, config: TraceConfig) -> Runs:
     of_window = number[points.offsets]
     is_run = slow[bounds[:-1]]
 
-    sizes = np.diff(points.offsets)
-    dwelt = np.diff(_counted(np.where(is_run, np.diff(bounds), 0))[of_window])
+    sizes = sizes_of(points.offsets)
+    dwelt = sizes_of(_counted(np.where(is_run, sizes_of(bounds), 0))[of_window])
     rushed = (dwelt < config.min_slow_share * sizes) | (dwelt == 0)
     if rushed.any():
-        in_rushed = np.repeat(rushed, np.diff(of_window))
+        in_rushed = rushed.repeat(sizes_of(of_window))
         kept = hard[bounds[:-1]] | ~in_rushed
         bounds, is_run = bounds[np.append(kept, True)], (is_run | in_rushed)[kept]
         of_window = _counted(kept)[of_window]
-    window = np.repeat(np.arange(len(sizes)), np.diff(_counted(is_run)[of_window]))
-    begin = bounds[:-1]
-    pieces = [
-        ufunc.reduceat(values, begin) if count else values[:0]
-        for ufunc in (np.minimum, np.maximum)
-        for values in (points.x, points.y)
-    ]
-    tight = [
-        segment_reduce(ufunc, values, of_window, 0)
-        for ufunc, values in zip(
-            (np.minimum, np.minimum, np.maximum, np.maximum), pieces, strict=True
-        )
-    ]
-    extent = np.stack([values[is_run] for values in pieces])
-    return Runs(begin[is_run], np.diff(bounds)[is_run], window, extent, np.stack(tight))
+    window = np.arange(len(sizes)).repeat(sizes_of(_counted(is_run)[of_window]))
+    extents = _extents_of(points, bounds)
+    tight = np.empty((4, len(sizes)), np.int32)
+    tight[:2] = segment_reduce(np.minimum, extents[:2], of_window, 0)
+    tight[2:] = segment_reduce(np.maximum, extents[2:], of_window, 0)
+    runs = is_run.nonzero()[0]
+    start = bounds.take(runs)
+    return Runs(start, bounds.take(runs + 1) - start, window, extents.take(runs, axis=1), tight)
+
+
+def _extents_of(points: WindowPoints, bounds: Ints) -> Grid:
+    """Smallest x and y, largest x and y of the points between each two bounds, int32 (4, len - 1)."""
+    extents = np.empty((4, len(bounds) - 1), np.int32)
+    if len(points.t):
+        sides = (points.x, points.y)
+        for row, values in zip(extents[:2], sides, strict=True):
+            np.minimum.reduceat(values, bounds[:-1], out=row)
+        for row, values in zip(extents[2:], sides, strict=True):
+            np.maximum.reduceat(values, bounds[:-1], out=row)
+    return extents
 
 
 def _counted(values: Bools | Ints) -> Ints:
     """The sum of all values before each place, (len + 1,)."""
     counted = np.zeros(len(values) + 1, np.int64)
-    np.cumsum(values, out=counted[1:])
+    values.cumsum(out=counted[1:])
     return counted
 
 
@@ -343,19 +361,21 @@ def _join_near(runs: Runs, distance: Floats) -> Ints:
     window, count = runs.window, len(runs.window)
     label = np.arange(count)
     # Pairs of runs of a window; a window has a handful of them.
-    later = np.cumsum(np.bincount(window, minlength=len(distance)))[window] - label - 1
+    later = np.bincount(window, minlength=len(distance)).cumsum()[window] - label - 1
     later = np.minimum(later, _MAX_NEIGHBOURS)
-    a = np.repeat(label, later)
+    a = label.repeat(later)
     b = ranges(label + 1, later)
-    x0, y0, x1, y1 = runs.extent
-    apart_x = np.maximum(x0[a], x0[b]) - np.minimum(x1[a], x1[b])
-    apart_y = np.maximum(y0[a], y0[b]) - np.minimum(y1[a], y1[b])
-    near = np.maximum(apart_x, apart_y) <= np.rint(distance * GRID).astype(np.int64)[window[a]]
+    one, other = runs.extent.take(a, axis=1), runs.extent.take(b, axis=1)
+    # Space between the two along x and y: from the end of the first to the start of the second.
+    apart = np.maximum(one[:2], other[:2]) - np.minimum(one[2:], other[2:])
+    most = np.rint(distance * GRID).astype(np.int64).take(window.take(a))
+    near = np.maximum(*apart) <= most
     a, b = a[near], b[near]
     while len(a):
-        smallest = np.minimum(label[a], label[b])
-        if (label[a] == smallest).all() and (label[b] == smallest).all():
+        one_label, other_label = label.take(a), label.take(b)
+        if (one_label == other_label).all():
             break
+        smallest = np.minimum(one_label, other_label)
         np.minimum.at(label, a, smallest)
         np.minimum.at(label, b, smallest)
         label = label[label]  # follow labels of labels, or a long chain would take as many rounds

@@ -87,20 +87,20 @@ def phrase_windows(
     # Characters of all captions end to end: places never overlap, so both their ends are sorted too.
     caption_offsets = offsets_of(np.fromiter(map(len, batch.captions), np.int64, len(batch)) + 1)
     by_place = alignment.by_place
-    shift = caption_offsets[owner[by_place]]
-    place_start = alignment.char_start[by_place] + shift
-    place_end = alignment.char_end[by_place] + shift
+    shift = caption_offsets.take(owner.take(by_place))
+    place_start = alignment.char_start.take(by_place) + shift
+    place_end = alignment.char_end.take(by_place) + shift
 
-    text = caption_offsets[narrative]
-    first = np.searchsorted(place_end, char_start + text, "right")
-    last = np.searchsorted(place_start, char_end + text, "left")
+    text = caption_offsets.take(narrative)
+    first = place_end.searchsorted(char_start + text, "right")
+    last = place_start.searchsorted(char_end + text)
     timed = last > first
     sizes = np.where(timed, last - first, 0)
-    words = by_place[ranges(first, sizes)]
     offsets = offsets_of(sizes)
-    end = segment_reduce(np.maximum, batch.utterance_end[words], offsets, 0)
+    words = by_place.take(ranges(first, sizes, offsets))
+    end = segment_reduce(np.maximum, batch.utterance_end.take(words), offsets, 0)
     # Words in order start one after the other: the first of them first, the last of them last.
-    outer = words[np.stack([offsets[:-1], offsets[1:] - 1])[:, timed]]
+    outer = words.take(np.array([offsets[:-1], offsets[1:] - 1])[:, timed])
     start, latest_start = np.zeros((2, len(sizes)), np.int64)
     start[timed], latest_start[timed] = batch.utterance_start[outer]
     if config.end == "next_word":
@@ -117,7 +117,7 @@ def _next_start(batch: NarrativeBatch, owner: Ints, narrative: Ints, time: Ints)
     keys = time_keys(owner, batch.utterance_start)
     if (keys[1:] < keys[:-1]).any():  # rare
         keys.sort()
-    position = np.searchsorted(keys, time_keys(narrative, time), "right")
+    position = keys.searchsorted(time_keys(narrative, time), "right")
     exists = position < batch.utterance_offsets[narrative + 1]
     found = keys[np.where(exists, position, 0)] if len(keys) else np.zeros(len(time), np.int64)
     return np.where(exists, found - (narrative << TIME_BITS), 0)
