@@ -42,8 +42,8 @@ from alp_builder.ray_executor import RayExecutor
 from alp_builder.shards import IMAGE_HASH, image_hashes
 from pipelines.bench_alps import build_loaded, tile
 
-CHUNK_NARRATIVES = 164
-"""Narratives of real size in 4 MB, the default chunk."""
+CHUNK_NARRATIVES = 328
+"""Narratives of real size in 8 MB, the default chunk."""
 
 ALPS_PER_SHARD = 4096
 """So few that some hundred thousand ALPs make as many shards as some million do by default."""
