@@ -197,6 +197,14 @@ STUDIES = Collection(
             ),
         ),
         Factor(
+            name="towers",
+            title="FCOS-MO with ALPs: convolutions of a tower",
+            levels=(
+                ("2", _ALPS),
+                ("4", _level("towers_4", "model.head.conv_dims=[64,64,64,64]")),
+            ),
+        ),
+        Factor(
             name="rate",
             title="FCOS-MO without ALPs: learning rate",
             levels=(
