@@ -148,10 +148,12 @@ $(SAMPLE): data/sample/world/instances_train.json
 
 # --- Tests, lint, maintenance ---------------------------------------------------------------------
 
-# Trainer tests need torch; without it they are skipped: `.venv/bin/pytest` alone runs the rest.
+# Trainer tests need torch; without it they are skipped: `.venv/bin/pytest` alone runs the rest. Files of
+# tests are shared out over JOBS processes, whose torch gets one thread each; JOBS=0 runs them in one, for a debugger.
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2> /dev/null || echo 1); echo $$((n < 4 ? n : 4)))
 .PHONY: test faults slow lint format lock clean distclean
-test: $(VENV)/.dev $(VENV)/.train ## Install what the tests need and run them (TESTS="path", ARGS="-k name")
-	@$(PY) -m pytest $(TESTS) $(ARGS)
+test: $(VENV)/.dev $(VENV)/.train ## Install what the tests need and run them (TESTS="path", ARGS="-k name", JOBS=0)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile --durations 10 $(TESTS) $(ARGS)
 
 # pytest exits 5 where a marker selects nothing.
 faults: $(VENV)/.dev $(VENV)/.train ## Run the fault tests: kills, mutations, soaks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,19 @@ def simulated_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         assert main(words) == 0
     return folder
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hands the reports of one of several test processes to the one that prints them."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["reports"] = REPORTS
+
+
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist's
+def pytest_testnodedown(node: Any) -> None:
+    """Takes the reports of a test process that has ended."""
+    REPORTS.extend(getattr(node, "workeroutput", {}).get("reports", []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
