@@ -21,6 +21,13 @@ def global_sum(value: Tensor) -> Tensor:
     return value
 
 
+def anywhere(here: bool, device: torch.device) -> bool:
+    """Whether something is so on any process; the answer is the same on all of them."""
+    if comm.get_world_size() == 1:
+        return here
+    return bool(global_sum(torch.tensor(float(here), device=device)) > 0)
+
+
 def global_share(count: int, device: torch.device) -> float | Tensor:
     """Factor that turns a local mean over `count` items into this process's part of a global mean.
 

@@ -215,7 +215,7 @@ class Loop:
             with self._autocast():
                 losses: dict[str, Tensor] = self.model(part)
         except FloatingPointError:
-            # detectron2's proposals raise this on one process; all of them must come to know.
+            # How the region proposals say it, on all processes together.
             return {"loss": torch.tensor(float("nan"), device=self.device)}
         return losses
 
