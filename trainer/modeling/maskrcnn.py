@@ -34,7 +34,7 @@ from torch.nn import functional as F
 from trainer.engine.distributed import anywhere, global_share
 from trainer.modeling.assignment import BACKGROUND, alp_weights, points_inside
 from trainer.modeling.columns import ALP, MASK, BatchItem, ColumnBuilder, Columns
-from trainer.modeling.mask_branch import MaskBranch
+from trainer.modeling.mask_branch import MaskBranch, pool
 from trainer.modeling.text_classifier import RegionTextClassifier
 from trainer.modeling.vocabulary import Vocabulary
 
@@ -226,9 +226,8 @@ class TextROIHeads(StandardROIHeads):  # type: ignore[misc]
         self, pyramid: dict[str, Tensor], boxes: list[Boxes], texts: Tensor
     ) -> tuple[Tensor, Tensor]:
         levels = [pyramid[name] for name in self.box_in_features]
-        out: tuple[Tensor, Tensor] = self.box_predictor(
-            self.box_head(self.box_pooler(levels, boxes)), texts
-        )
+        regions = pool(self.box_pooler, levels, boxes)
+        out: tuple[Tensor, Tensor] = self.box_predictor(self.box_head(regions), texts)
         return out
 
 
