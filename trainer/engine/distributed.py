@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 import torch
@@ -40,6 +41,13 @@ def global_share(count: int, device: torch.device) -> float | Tensor:
     total = global_sum(torch.tensor(float(count), device=device))
     share: Tensor = world * count / total.clamp(min=1.0)
     return share
+
+
+def take_from_first(tensors: Iterable[Tensor]) -> None:
+    """Overwrite tensors by process 0's, in place."""
+    if comm.get_world_size() > 1:
+        for tensor in tensors:
+            dist.broadcast(tensor, 0)
 
 
 def gather_in_order(items: list[T]) -> list[T]:

@@ -34,6 +34,7 @@ from trainer.engine.checkpoint import (
     prune_checkpoints,
     save_checkpoint,
 )
+from trainer.engine.distributed import take_from_first
 from trainer.engine.nonfinite import report_nonfinite
 from trainer.engine.progress import Progress
 from trainer.engine.stopping import StopSignals
@@ -139,8 +140,10 @@ class Loop:
         self.bare_model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
-        if self.average and state["average"]:
-            self.average.load_state_dict(state["average"])
+        if self.average:
+            # Where no average was kept until now, it begins with the weights.
+            given = state["average"] or dict(self.bare_model.named_parameters())
+            self.average.load_state_dict(given)
         return int(state["step"])
 
     def train(self, batches: Iterator[Batch], start: int = 0) -> None:
@@ -248,9 +251,14 @@ class Loop:
         return done == self.config.max_steps or (every > 0 and done % every == 0)
 
     def run_evaluation(self, done: int) -> None:
-        """Evaluate after `done` steps, the averaged weights where there are any."""
+        """Evaluate after `done` steps, the averaged weights where there are any.
+
+        Each process has met other images, and BatchNorm's averages of them differ: all of them evaluate with
+        those of process 0, which are the checkpoint's.
+        """
         if self.evaluate is None:
             return
+        take_from_first(self.bare_model.buffers())
         with self.average.applied() if self.average else nullcontext():
             self.evaluate(done)
         self.model.train()

@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from detectron2.utils import comm
 from detectron2.utils.events import EventStorage
+from torch import nn
 
 from alp_builder.errors import UsageError
 from tests.trainer.engine.test_loop import loop
@@ -63,6 +64,7 @@ def _work(args: argparse.Namespace) -> None:
     assert float(share) == (0.5 if comm.get_rank() == 0 else 1.5)  # of 1 + 3 items
     assert _told_of_a_difference() == "rate: 0.1 in process 0, 0.2 in process 1"
     assert _asked_of_one() == signal.SIGUSR1
+    assert _evaluated_averages(args.folder) == [1.0, 1.0]
     stopped = [_stop_everywhere(args.folder, kind, source) for kind, source in STOPPED]
     if comm.is_main_process():
         torch.save(
@@ -90,6 +92,15 @@ def _asked_of_one() -> int:
         signals.hand_over()
         assert not signals.asked_anywhere(torch.device("cpu"))
     return acted[0]
+
+
+def _evaluated_averages(folder: Path) -> list[float]:
+    """What BatchNorm of each process evaluates with, whose averages differ after training."""
+    model, seen = nn.BatchNorm1d(1), list[float]()
+    one = loop(model, folder, lambda _: seen.append(float(model.running_mean)))
+    model.running_mean.fill_(1.0 + comm.get_rank())
+    one.run_evaluation(1)
+    return gather_in_order(seen)
 
 
 def _stop_everywhere(folder: Path, kind: str, source: str) -> str:

@@ -94,6 +94,15 @@ def test_a_resumed_run_is_equal_bit_for_bit(kind: str, tmp_path: Path) -> None:
     assert a["model"]["backbone.fpn_output3.weight"].abs().sum() > 0
 
 
+def test_an_average_that_a_resumed_run_adds_begins_with_the_weights(tmp_path: Path) -> None:
+    first = loop(fcosmo(), tmp_path)
+    second = loop(fcosmo(seed=99), tmp_path, average_decay=0.9)
+    second.load_state_dict(first.state_dict(5))
+    assert second.average is not None
+    averages = second.average.state_dict()
+    assert all(torch.equal(averages[n], p) for n, p in first.bare_model.named_parameters())
+
+
 def test_average_counts_of_positives_are_part_of_the_state(tmp_path: Path) -> None:
     model = fcosmo()
     before = model.positives.clone()
