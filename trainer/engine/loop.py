@@ -136,15 +136,32 @@ class Loop:
         }
 
     def load_state_dict(self, state: State) -> int:
-        """Take over a checkpoint's state; returns the number of steps done."""
-        self.bare_model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        if self.average:
-            # Where no average was kept until now, it begins with the weights.
-            given = state["average"] or dict(self.bare_model.named_parameters())
-            self.average.load_state_dict(given)
-        return int(state["step"])
+        """Take over a checkpoint's state; returns the number of steps done.
+
+        Raises:
+            UsageError: If it is of another model, optimiser or text encoder.
+        """
+        before, now = state.get("info", {}).get("text"), self.info.get("text")
+        if before != now and before and now:
+            raise UsageError(
+                f"the checkpoint was trained with the text encoder {before}, the config has {now}; "
+                "set text.name as in training"
+            )
+        try:
+            self.bare_model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+            if self.average:
+                # Where no average was kept until now, it begins with the weights.
+                given = state["average"] or dict(self.bare_model.named_parameters())
+                self.average.load_state_dict(given)
+            return int(state["step"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UsageError(
+                f"the checkpoint does not fit this config's model or optimiser ({reason}); give the config "
+                "it was trained with, or start anew from its weights: train.init_weights"
+            ) from error
 
     def train(self, batches: Iterator[Batch], start: int = 0) -> None:
         """Run the steps from `start` to the last.
