@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -132,13 +133,18 @@ def test_two_processes_equal_one_with_the_double_batch(tmp_path: Path) -> None:
 
 def test_processes_that_a_launcher_started_are_joined(monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[Any] = []
+
+    def meet(backend: str, *, timeout: timedelta, **_: Any) -> None:
+        assert timeout >= timedelta(hours=1)  # torch's own 10 minutes of NCCL end a long evaluation
+        called.append(backend)
+
     values = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
     for name, value in {**values, "MASTER_ADDR": "first", "MASTER_PORT": "29500"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(launching, "rendezvous", lambda _: iter([(None, 3, 4)]))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", called.append)
-    monkeypatch.setattr(dist, "init_process_group", lambda backend, **_: called.append(backend))
+    monkeypatch.setattr(dist, "init_process_group", meet)
     monkeypatch.setattr(dist, "destroy_process_group", lambda: called.append("end"))
     monkeypatch.setattr(comm, "create_local_process_group", called.append)
     run = argparse.Namespace(folder="run")
