@@ -203,7 +203,7 @@ class TruthBuilder:
         try:
             with Image.open(self.images.root / f"{name}.jpg") as image:
                 return image.height, image.width
-        except (OSError, UnidentifiedImageError) as error:
+        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
             raise BadDataError(f"image {name}.jpg: not readable: {error}") from None
 
     def _annotation(self, key: Key, size: tuple[int, int]) -> dict[str, Any]:
