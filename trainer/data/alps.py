@@ -72,17 +72,18 @@ class AlpFilter(msgspec.Struct, frozen=True, kw_only=True):
     groups: bool = True
 
     def expression(self) -> pc.Expression:
-        """The filter as an Arrow expression; no box without area passes."""
+        """The filter as an Arrow expression; no box without area inside the image passes."""
         field = pc.field
+        side = max(self.min_side, 1e-6)
         rows = (
             (field("score") >= self.min_score)
             & (field("num_points") >= self.min_points)
             & (field("dwell_time") >= self.min_dwell_time)
-            & (field("x0") < 1)
-            & (field("y0") < 1)
-            & (field("x1") - field("x0") >= max(self.min_side, 1e-6))
-            & (field("y1") - field("y0") >= max(self.min_side, 1e-6))
         )
+        for low, high in (("x0", "x1"), ("y0", "y1")):
+            # A box is cut at the image: its extent is that to the nearer of two sides, at both ends.
+            rows &= field(high) - field(low) >= side
+            rows &= (field(high) >= side) & (pc.scalar(1) - field(low) >= side)
         if self.max_components is not None:
             rows &= field("num_components") <= self.max_components
         if self.max_time_gap is not None:

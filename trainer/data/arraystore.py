@@ -147,7 +147,11 @@ class StringTable:
         return len(self.offsets) - 1
 
     def __getitem__(self, index: int) -> str:
-        return self.blob[self.offsets[index] : self.offsets[index + 1]].tobytes().decode("utf-8")
+        return (
+            self.blob[self.offsets[index] : self.offsets[index + 1]]
+            .tobytes()
+            .decode("utf-8", "surrogateescape")
+        )
 
     @classmethod
     def of(cls, strings: Sequence[str]) -> StringTable:

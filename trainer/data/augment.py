@@ -70,7 +70,8 @@ class Resize(T.ResizeTransform):  # type: ignore[misc]
             return img
         shrinks = self.new_h < self.h and self.new_w < self.w
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        how = cv2.INTER_NEAREST if interp is not None else how
+        # OpenCV's INTER_NEAREST takes the first pixel of several, and so moves what shrinks.
+        how = cv2.INTER_NEAREST_EXACT if interp is not None else how
         return np.asarray(cv2.resize(img, (self.new_w, self.new_h), interpolation=how))
 
 

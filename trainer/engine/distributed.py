@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 import torch
@@ -21,6 +22,13 @@ def global_sum(value: Tensor) -> Tensor:
     return value
 
 
+def anywhere(here: bool, device: torch.device) -> bool:
+    """Whether something is so on any process; the answer is the same on all of them."""
+    if comm.get_world_size() == 1:
+        return here
+    return bool(global_sum(torch.tensor(float(here), device=device)) > 0)
+
+
 def global_share(count: int, device: torch.device) -> float | Tensor:
     """Factor that turns a local mean over `count` items into this process's part of a global mean.
 
@@ -33,6 +41,13 @@ def global_share(count: int, device: torch.device) -> float | Tensor:
     total = global_sum(torch.tensor(float(count), device=device))
     share: Tensor = world * count / total.clamp(min=1.0)
     return share
+
+
+def take_from_first(tensors: Iterable[Tensor]) -> None:
+    """Overwrite tensors by process 0's, in place."""
+    if comm.get_world_size() > 1:
+        for tensor in tensors:
+            dist.broadcast(tensor, 0)
 
 
 def gather_in_order(items: list[T]) -> list[T]:

@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,6 +39,9 @@ VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADD
 
 PATIENCE = 30.0
 """Seconds for which a process waits for the first one of its machine to say what is wrong."""
+
+TIMEOUT = timedelta(hours=2)
+"""For how long processes wait for each other: the first one scores an evaluation while the others wait."""
 
 Work = Callable[[argparse.Namespace], None]
 
@@ -143,7 +147,11 @@ def _meet(device: str) -> None:
         store, rank, world = next(rendezvous("env://"))
         store = _own_part(store)
         dist.init_process_group(
-            "nccl" if on_gpu else "gloo", store=store, rank=rank, world_size=world
+            "nccl" if on_gpu else "gloo",
+            store=store,
+            rank=rank,
+            world_size=world,
+            timeout=TIMEOUT,
         )
     except dist.DistError as error:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"

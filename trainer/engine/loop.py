@@ -34,6 +34,7 @@ from trainer.engine.checkpoint import (
     prune_checkpoints,
     save_checkpoint,
 )
+from trainer.engine.distributed import take_from_first
 from trainer.engine.nonfinite import report_nonfinite
 from trainer.engine.progress import Progress
 from trainer.engine.stopping import StopSignals
@@ -135,13 +136,32 @@ class Loop:
         }
 
     def load_state_dict(self, state: State) -> int:
-        """Take over a checkpoint's state; returns the number of steps done."""
-        self.bare_model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        if self.average and state["average"]:
-            self.average.load_state_dict(state["average"])
-        return int(state["step"])
+        """Take over a checkpoint's state; returns the number of steps done.
+
+        Raises:
+            UsageError: If it is of another model, optimiser or text encoder.
+        """
+        before, now = state.get("info", {}).get("text"), self.info.get("text")
+        if before != now and before and now:
+            raise UsageError(
+                f"the checkpoint was trained with the text encoder {before}, the config has {now}; "
+                "set text.name as in training"
+            )
+        try:
+            self.bare_model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+            if self.average:
+                # Where no average was kept until now, it begins with the weights.
+                given = state["average"] or dict(self.bare_model.named_parameters())
+                self.average.load_state_dict(given)
+            return int(state["step"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UsageError(
+                f"the checkpoint does not fit this config's model or optimiser ({reason}); give the config "
+                "it was trained with, or start anew from its weights: train.init_weights"
+            ) from error
 
     def train(self, batches: Iterator[Batch], start: int = 0) -> None:
         """Run the steps from `start` to the last.
@@ -215,7 +235,7 @@ class Loop:
             with self._autocast():
                 losses: dict[str, Tensor] = self.model(part)
         except FloatingPointError:
-            # detectron2's proposals raise this on one process; all of them must come to know.
+            # How the region proposals say it, on all processes together.
             return {"loss": torch.tensor(float("nan"), device=self.device)}
         return losses
 
@@ -248,9 +268,14 @@ class Loop:
         return done == self.config.max_steps or (every > 0 and done % every == 0)
 
     def run_evaluation(self, done: int) -> None:
-        """Evaluate after `done` steps, the averaged weights where there are any."""
+        """Evaluate after `done` steps, the averaged weights where there are any.
+
+        Each process has met other images, and BatchNorm's averages of them differ: all of them evaluate with
+        those of process 0, which are the checkpoint's.
+        """
         if self.evaluate is None:
             return
+        take_from_first(self.bare_model.buffers())
         with self.average.applied() if self.average else nullcontext():
             self.evaluate(done)
         self.model.train()

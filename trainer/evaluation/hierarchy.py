@@ -48,7 +48,7 @@ class Hierarchy:
                 if parent not in found:
                     found.add(parent)
                     waiting += self._up.get(parent, ())
-            self._ancestors[category] = frozenset(found)
+            self._ancestors[category] = frozenset(found - {category})
         return self._ancestors[category]
 
     def descendants(self, category: int) -> frozenset[int]:

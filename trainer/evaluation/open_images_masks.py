@@ -98,7 +98,8 @@ def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
             mask = (np.asarray(opened.convert("L")) > 0).astype(np.uint8)
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise BadDataError(f"{path}: not a readable mask: {error}") from None
-    return np.asarray(cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
+    # OpenCV's INTER_NEAREST takes the first pixel of several, and so moves what shrinks.
+    return np.asarray(cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
 
 
 class TruthBuilder:
@@ -202,7 +203,7 @@ class TruthBuilder:
         try:
             with Image.open(self.images.root / f"{name}.jpg") as image:
                 return image.height, image.width
-        except (OSError, UnidentifiedImageError) as error:
+        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
             raise BadDataError(f"image {name}.jpg: not readable: {error}") from None
 
     def _annotation(self, key: Key, size: tuple[int, int]) -> dict[str, Any]:

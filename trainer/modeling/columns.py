@@ -190,8 +190,8 @@ class ColumnBuilder:
         """The table of the module docstring, `(B, C)`."""
         synonyms = self._synonyms(heads, embeddings)
         base = {name.casefold() for name in self.base_names}
-        names_base = [bool({t.casefold(), h} & base) for t, h in zip(texts, heads, strict=True)]
-        is_base = torch.tensor(names_base, dtype=torch.bool)
+        named = [not base.isdisjoint(_endings(t, h)) for t, h in zip(texts, heads, strict=True)]
+        is_base = torch.tensor(named, dtype=torch.bool)
         foreign = torch.full((len(texts),), self.foreign_weight)
         foreign[is_base] = self.base_weight
         outside = foreign.repeat(len(batch), 1)
@@ -210,6 +210,17 @@ class ColumnBuilder:
             ids = torch.tensor([number[head] for head in heads], dtype=torch.long)
             synonyms |= ids[:, None] == ids[None, :]
         return synonyms.fill_diagonal_(False)
+
+
+def _endings(text: str, head: str) -> set[str]:
+    """What a phrase may name: its head, and its last words as they stand and with the head for the last.
+
+    >>> sorted(_endings("red traffic lights", "light"))[:3]
+    ['light', 'lights', 'red traffic light']
+    """
+    words = text.casefold().split()
+    forms = (words, [*words[:-1], head])
+    return {head} | {" ".join(form[start:]) for form in forms for start in range(len(form))}
 
 
 def _plural_classes(item: BatchItem) -> Tensor:

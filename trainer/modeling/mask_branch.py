@@ -18,6 +18,22 @@ from trainer.engine.distributed import global_share
 from trainer.modeling.hourglass import MaskHead
 
 
+def pool(pooler: ROIPooler, levels: list[Tensor], boxes: list[Boxes]) -> Tensor:
+    """Crops `(N, C, S, S)` of all boxes, float32.
+
+    detectron2 rounds the boxes to the type of the features. In bfloat16, which has eight bits, a side at
+    pixel 1001 would become 1000, and a true mask would be compared with a crop two pixels beside it. Under
+    autocast RoIAlign computes in float32 anyway.
+
+    Args:
+        pooler: The pooler.
+        levels: Pyramid levels `(B, C, H_l, W_l)`, finest first.
+        boxes: Of the B images, N in all, absolute xyxy.
+    """
+    crops: Tensor = pooler([level.float() for level in levels], boxes)
+    return crops
+
+
 class MaskBranch(nn.Module):
     """Pools crops from the feature pyramid and runs a mask head on them.
 
@@ -99,8 +115,7 @@ class MaskBranch(nn.Module):
         return torch.cat([self.head(part) for part in torch.split(crops, self.max_crops)]).float()
 
     def _crop(self, features: dict[str, Tensor], boxes: list[Boxes]) -> Tensor:
-        crops: Tensor = self.pooler([features[name] for name in self.in_features], boxes)
-        return crops
+        return pool(self.pooler, [features[name] for name in self.in_features], boxes)
 
     def _subsample(self, target: Instances) -> Instances:
         # A box without area has no crop to speak of: RoIAlign would repeat one point.

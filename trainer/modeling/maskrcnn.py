@@ -16,6 +16,7 @@ cross-entropy, summed over columns and averaged over proposals; the background i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,14 +27,14 @@ from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.meta_arch import GeneralizedRCNN
 from detectron2.modeling.proposal_generator import RPN
 from detectron2.modeling.roi_heads import FastRCNNOutputLayers, StandardROIHeads
-from detectron2.structures import Boxes, Instances
+from detectron2.structures import Boxes, ImageList, Instances
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.engine.distributed import global_share
+from trainer.engine.distributed import anywhere, global_share
 from trainer.modeling.assignment import BACKGROUND, alp_weights, points_inside
 from trainer.modeling.columns import ALP, MASK, BatchItem, ColumnBuilder, Columns
-from trainer.modeling.mask_branch import MaskBranch
+from trainer.modeling.mask_branch import MaskBranch, pool
 from trainer.modeling.text_classifier import RegionTextClassifier
 from trainer.modeling.vocabulary import Vocabulary
 
@@ -64,6 +65,26 @@ class AlpRegionLosses:
 
 class RingRPN(RPN):  # type: ignore[misc]
     """Region proposals that learn no background from anchors centred in an ignore box."""
+
+    def forward(
+        self,
+        images: ImageList,
+        features: dict[str, Tensor],
+        gt_instances: list[Instances] | None = None,
+    ) -> tuple[list[Instances], dict[str, Tensor]]:
+        """Proposals of each image, and the losses by name.
+
+        Raises:
+            FloatingPointError: In training, if a proposal of any process is infinite or undefined: on all
+                of them, for one that left alone would keep the others waiting in the sums of the losses.
+        """
+        found: Any = None
+        with suppress(FloatingPointError):
+            found = super().forward(images, features, gt_instances)
+        if self.training and anywhere(found is None, images.tensor.device):
+            raise FloatingPointError("proposals are infinite or undefined: training has diverged")
+        proposals, losses = found
+        return proposals, losses
 
     def label_and_sample_anchors(
         self, anchors: list[Boxes], gt_instances: list[Instances]
@@ -205,9 +226,8 @@ class TextROIHeads(StandardROIHeads):  # type: ignore[misc]
         self, pyramid: dict[str, Tensor], boxes: list[Boxes], texts: Tensor
     ) -> tuple[Tensor, Tensor]:
         levels = [pyramid[name] for name in self.box_in_features]
-        out: tuple[Tensor, Tensor] = self.box_predictor(
-            self.box_head(self.box_pooler(levels, boxes)), texts
-        )
+        regions = pool(self.box_pooler, levels, boxes)
+        out: tuple[Tensor, Tensor] = self.box_predictor(self.box_head(regions), texts)
         return out
 
 

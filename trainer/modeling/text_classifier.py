@@ -29,11 +29,15 @@ PRIOR_BIAS = -4.6
 
 
 class _Scale(nn.Module):
-    """The factor `tau`: learned in log space and capped, or fixed."""
+    """The factor `tau`: learned in log space and capped, or fixed.
+
+    The cap stops the value, not the gradient: with a gradient of zero beyond it, as `clamp` has, a `tau` that
+    once overshot could never come down again.
+    """
 
     def __init__(self, initial: float, maximum: float, learned: bool) -> None:
         super().__init__()
-        self.maximum = maximum
+        self.limit = math.log(maximum)
         value = torch.tensor(math.log(initial))
         if learned:
             self.log_scale: Tensor = nn.Parameter(value)
@@ -41,7 +45,8 @@ class _Scale(nn.Module):
             self.register_buffer("log_scale", value)
 
     def forward(self) -> Tensor:
-        return self.log_scale.exp().clamp(max=self.maximum)
+        beyond = (self.log_scale.detach() - self.limit).clamp(min=0)
+        return (self.log_scale - beyond).exp()
 
 
 class DenseTextClassifier(nn.Module):

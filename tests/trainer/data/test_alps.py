@@ -86,12 +86,23 @@ def test_boxes_of_no_area_go_and_others_are_cut_at_the_image(
         alp("1", "flat", (0.5, 0.5, 0.5, 0.9)),
         alp("1", "turned", (0.9, 0.1, 0.1, 0.9)),
         alp("1", "outside", (1.1, 0.1, 1.2, 0.9)),
+        alp("1", "left outside", (-0.5, 0.1, -0.1, 0.9)),
+        alp("1", "above", (0.1, -0.5, 0.9, 0.0)),
         alp("1", "no number", (float("nan"), 0.1, 0.2, 0.9)),
         alp("1", "wide", (-0.5, 0.0, 1.5, 1.0)),
     ]
     alps = AlpDataset.open(write_shards(tmp_path / "a", rows), finder, cache=tmp_path)
     assert alps[0].phrases == ["wide"]
     assert alps[0].boxes.tolist() == [[0, 0, 1, 1]]
+
+
+@pytest.mark.parametrize("box", [(-0.5, 0.1, 0.2, 0.9), (0.8, 0.1, 1.5, 0.9)])
+def test_the_least_side_is_that_of_what_lies_in_the_image(
+    box: tuple[float, ...], finder: ImageFinder, tmp_path: Path
+) -> None:
+    folder = write_shards(tmp_path / "a", [alp("1", "dog", box), alp("1", "cat", (0, 0, 0.4, 1))])
+    alps = AlpDataset.open(folder, finder, cache=tmp_path, quality=AlpFilter(min_side=0.3))
+    assert alps[0].phrases == ["cat"]
 
 
 def test_the_cache_is_used_again_and_follows_rows_and_filter(

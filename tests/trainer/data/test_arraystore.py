@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
@@ -60,3 +61,8 @@ def test_strings_come_back(strings: list[str]) -> None:
     assert [table[i] for i in range(len(table))] == strings
     twice = StringTable.joined([table, StringTable.of([]), table])
     assert [twice[i] for i in range(len(twice))] == strings * 2
+
+
+def test_a_path_that_is_no_utf_8_comes_back() -> None:
+    path = os.fsdecode(b"/photos/caf\xe9.jpg")
+    assert StringTable.of([path])[0] == path

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alp_builder.errors import UsageError
-from trainer.data.augment import AugmentConfig, draw_transforms, mirrored_text, resized
+from trainer.data.augment import AugmentConfig, Resize, draw_transforms, mirrored_text, resized
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,16 @@ def test_shrinking_does_not_alias() -> None:
     transforms, _ = draw_transforms(64, 64, config, np.random.default_rng(0))
     small = transforms.apply_image(cv2.cvtColor(board, cv2.COLOR_GRAY2BGR))
     assert int(small.max()) - int(small.min()) < 10
+
+
+@pytest.mark.parametrize("side", [64, 96, 160, 200])
+def test_masks_stay_in_their_place_as_they_shrink(side: int) -> None:
+    mask = np.zeros((256, 256), np.uint8)
+    cv2.circle(mask, (128, 128), 40, 1, -1)
+    small = Resize(256, 256, side, side).apply_segmentation(mask)
+    rows, columns = (indices.mean() + 0.5 for indices in np.nonzero(small))
+    centre = np.array([rows, columns]) * 256 / side
+    np.testing.assert_allclose(centre, 128.5, atol=0.51)  # pixels of the large one
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from fvcore.common.param_scheduler import CosineParamScheduler
 from torch import nn
 
+from alp_builder.errors import UsageError
 from tests.trainer.tiny import MODELS, alternating, batch, fcosmo
 from trainer.engine.checkpoint import latest_checkpoint, load_checkpoint
 from trainer.engine.loop import Loop, LoopConfig, split_batch
@@ -92,6 +94,42 @@ def test_a_resumed_run_is_equal_bit_for_bit(kind: str, tmp_path: Path) -> None:
     for key in ("model", "average"):
         assert all(torch.equal(a[key][name], b[key][name]) for name in a[key]), key
     assert a["model"]["backbone.fpn_output3.weight"].abs().sum() > 0
+
+
+def test_an_average_that_a_resumed_run_adds_begins_with_the_weights(tmp_path: Path) -> None:
+    first = loop(fcosmo(), tmp_path)
+    second = loop(fcosmo(seed=99), tmp_path, average_decay=0.9)
+    second.load_state_dict(first.state_dict(5))
+    assert second.average is not None
+    averages = second.average.state_dict()
+    assert all(torch.equal(averages[n], p) for n, p in first.bare_model.named_parameters())
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda state: state["model"].pop("positives"), "does not fit this config's model"),
+        (
+            lambda state: state["optimizer"]["param_groups"].pop(),
+            "does not fit this config's model",
+        ),
+        (lambda state: state.pop("scaler"), "does not fit this config's model"),
+        (
+            lambda state: state["info"].update(text="clip"),
+            "text encoder clip, the config has minilm",
+        ),
+    ],
+)
+def test_a_checkpoint_of_something_else_is_refused_in_one_line(
+    change: Any, says: str, tmp_path: Path
+) -> None:
+    one = loop(fcosmo(), tmp_path)
+    one.info = {"text": "minilm"}
+    state = copy.deepcopy(one.state_dict(5))
+    change(state)
+    with pytest.raises(UsageError, match=says) as error:
+        one.load_state_dict(state)
+    assert "\n" not in str(error.value)
 
 
 def test_average_counts_of_positives_are_part_of_the_state(tmp_path: Path) -> None:

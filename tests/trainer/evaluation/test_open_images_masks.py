@@ -124,6 +124,15 @@ def test_masks_are_scaled_by_nearest_neighbour(tmp_path: Path) -> None:
     assert scaled.sum() == 48
 
 
+def test_masks_stay_in_their_place_as_they_shrink(tmp_path: Path) -> None:
+    mask = np.zeros((1600, 1200), np.uint8)
+    cv2.circle(mask, (600, 800), 300, 255, -1)
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    rows, columns = np.nonzero(read_mask(tmp_path / "mask.png", (400, 300)))
+    centre = np.array([rows.mean() + 0.5, columns.mean() + 0.5])
+    np.testing.assert_allclose(centre, [200.125, 150.125], atol=0.13)
+
+
 def test_what_is_wrong_is_said_in_one_line(
     real: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

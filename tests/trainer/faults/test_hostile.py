@@ -24,7 +24,7 @@ from trainer.data.masks import MaskDataset
 from trainer.data.rle import broken_codes, is_whole
 from trainer.engine.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from trainer.engine.config import load_config
-from trainer.evaluation.open_images_masks import read_mask
+from trainer.evaluation.open_images_masks import TruthBuilder, category_ids, read_mask
 from trainer.modeling.text_encoders.table import TableEncoder
 
 CONFIG = Path(__file__).parents[3] / "trainer" / "configs" / "fcosmo_tiny_world.py"
@@ -187,6 +187,24 @@ def _coco(**changes: Any) -> dict[str, Any]:
     for name, value in changes.items():
         (image if name in image else thing)[name] = value
     return {"images": [image], "annotations": [thing], "categories": [{"id": 1, "name": "dog"}]}
+
+
+class TestTables:
+    def test_an_image_of_the_truth_that_is_a_bomb(self, tmp_path: Path) -> None:
+        (tmp_path / "a.jpg").write_bytes(huge_png(30_000))
+        labels = tmp_path / "labels.csv"
+        labels.write_text(f"ImageID,LabelName,Confidence\na,{next(iter(category_ids()))},1\n")
+        builder = TruthBuilder(tmp_path, None)
+        builder.add_labels(labels)
+        with pytest.raises(BadDataError, match="image a.jpg: not readable"):
+            builder.record()
+
+    def test_a_row_of_names_that_is_too_short(self, tmp_path: Path) -> None:
+        np.save(tmp_path / "v.npy", np.ones((2, 3), np.float32))
+        (tmp_path / "names.csv").write_text("id,name\n1,dog\n2\n")
+        encoder = TableEncoder(tmp_path / "v.npy", tmp_path / "names.csv")
+        with pytest.raises(UsageError, match="'cat' is not in the table"):
+            encoder.encode(["cat"])
 
 
 class TestMasks:

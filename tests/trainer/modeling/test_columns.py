@@ -96,6 +96,30 @@ def test_a_phrase_whose_head_is_a_base_name_is_no_foreign_negative() -> None:
     assert outside.outside[1].tolist() == [0.0, 0.125, 1.0, 1.0, 0.0]
 
 
+@pytest.mark.parametrize(
+    ("phrase", "head", "weight"),
+    [
+        ("red traffic light", "light", 0.0),
+        ("Traffic lights", "light", 0.0),
+        ("two red traffic lights", "light", 0.0),
+        ("light", "light", 0.125),
+        ("traffic", "traffic", 0.125),
+        ("traffic light pole", "pole", 0.125),
+        ("cup of coffee", "cup", 0.0),
+    ],
+)
+def test_a_base_name_of_two_words_is_found_at_the_end_of_a_phrase(
+    phrase: str, head: str, weight: float
+) -> None:
+    class Any(Table):
+        def phrases(self, phrases: Sequence[str]) -> Tensor:
+            return torch.eye(3)[: len(phrases)]
+
+    names = ColumnBuilder(Any(), base_names=("Traffic light", "cup"))
+    batch = [alp_item(("tree", "tree", False)), alp_item((phrase, head, False))]
+    assert names(batch).outside[0, 1].item() == weight
+
+
 def test_base_names_can_be_columns_of_their_own() -> None:
     columns = builder(base_names=("dog", "tree"), base_columns=True, base_weight=0.25)(BATCH)
     assert columns.texts[-1] == "dog"  # tree is a phrase already

@@ -76,3 +76,18 @@ def test_detections_get_probabilities_in_their_boxes() -> None:
     assert found[0].pred_masks.shape == (2, 1, side, side)
     assert found[1].pred_masks.shape == (0, 1, side, side)
     assert ((found[0].pred_masks > 0) & (found[0].pred_masks < 1)).all()
+
+
+def test_boxes_keep_their_place_under_reduced_precision() -> None:
+    branch = mask_branch()
+    columns = {4: 336, 8: 168, 16: 84}
+    # What a point says is its x, modulo 64: exact in bfloat16, of which 1001 is not.
+    maps = {
+        name: (torch.arange(columns[s]) * s % 64.0).expand(1, CHANNELS, 32, -1)
+        for name, s in zip(FEATURES, columns, strict=True)
+    }
+    boxes = [Boxes(torch.tensor([[1001.0, 41.0, 1021.0, 61.0]]))]
+    with torch.autocast("cpu", torch.bfloat16):
+        exact = branch._crop(maps, boxes)
+        found = branch._crop({name: level.bfloat16() for name, level in maps.items()}, boxes)
+    torch.testing.assert_close(found.float(), exact)

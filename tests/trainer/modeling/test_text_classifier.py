@@ -43,6 +43,10 @@ def test_the_learned_scale_is_capped() -> None:
     with torch.no_grad():
         classifier.scale.log_scale.fill_(math.log(1000))
     assert classifier.scale().item() == pytest.approx(100)
+    classifier.scale().backward()  # a loss that a smaller scale lowers
+    slope = classifier.scale.log_scale.grad
+    assert slope is not None
+    assert slope.item() == pytest.approx(100)
 
 
 @pytest.mark.parametrize(
