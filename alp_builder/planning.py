@@ -123,9 +123,8 @@ class Workplace:
             leftover.unlink()
 
     def remove(self) -> None:
-        """Removes all work; the data set is there."""
+        """Removes all work; the data set is there. Locks stay: others may be waiting for these very files."""
         shutil.rmtree(self.work, ignore_errors=True)
-        self.plan_lock.unlink(missing_ok=True)
 
 
 def make_plan(
