@@ -19,6 +19,7 @@ import base64
 import binascii
 import ipaddress
 import re
+import socket
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
@@ -122,8 +123,12 @@ def check_url(url: str) -> str:
     Raises:
         UsageError: If it is not.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:  # such as a bracket that is not closed
+        usable = False
+    if not usable:
         raise UsageError(f"{url!r} is no http or https address")
     return url
 
@@ -199,7 +204,9 @@ def _follow(
             scheme = urlsplit(target).scheme
         except ValueError as error:
             raise FetchError(f"{url} redirects to what is no address ({error})") from error
-        if scheme not in {"http", "https"} or (url.startswith("https:") and scheme != "https"):
+        if scheme not in {"http", "https"} or (
+            urlsplit(url).scheme == "https" and scheme != "https"
+        ):
             raise FetchError(
                 f"{url} redirects to {target[:200]!r}, which is not followed: not safe"
             )
@@ -219,7 +226,11 @@ def is_near(url: str) -> bool:
         return True
     try:
         return not ipaddress.ip_address(host).is_global
-    except ValueError:  # a name
+    except ValueError:
+        pass
+    try:  # 127.1, 2130706433, 0x7f.1: forms of an IPv4 address that resolvers take as well
+        return not ipaddress.ip_address(socket.inet_aton(host)).is_global
+    except OSError:  # a name
         return False
 
 
