@@ -133,7 +133,10 @@ def _expand(item: str) -> list[str]:
 
 def _expand_url(url: str) -> list[str]:
     """The objects a URL stands for: itself, those below a prefix, or those a glob matches."""
-    path = urlsplit(url).path
+    try:
+        path = urlsplit(url).path
+    except ValueError as error:
+        raise UsageError(f"{url}: no address ({error})") from error
     if is_http(url) or (path.endswith((*PLAIN_SUFFIXES, *PACKED_SUFFIXES)) and "*" not in url):
         return [url]
     try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -27,7 +26,12 @@ def is_url(location: str) -> bool:
 
 def is_http(location: str) -> bool:
     """Whether a location is one of the web."""
-    return urlsplit(location).scheme in ("http", "https")
+    return _scheme(location) in ("http", "https")
+
+
+def _scheme(location: str) -> str:
+    """What stands before `://`; unlike `urlsplit` it takes any text."""
+    return location.partition("://")[0].lower()
 
 
 def file_system(url: str) -> tuple[AbstractFileSystem, str]:
@@ -59,7 +63,7 @@ def remote_errors() -> tuple[type[Exception], ...]:
 
 def reason(error: Exception, url: str = "") -> str:
     """An error in one line, with what to install where a package is missing."""
-    scheme = urlsplit(url).scheme
+    scheme = _scheme(url)
     if isinstance(error, ImportError) and scheme in _EXTRAS:
         return f"{scheme}:// needs {_EXTRAS[scheme]}"
     return " ".join(str(error).split()) or type(error).__name__

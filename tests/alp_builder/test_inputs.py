@@ -74,6 +74,11 @@ class TestFindSources:
         with pytest.raises(UsageError, match="no such file, folder or glob match"):
             find_sources([str(tmp_path / name)], "val")
 
+    @pytest.mark.parametrize("url", ["http://[bad/x.jsonl", "s3://[bad/"])
+    def test_what_is_no_address_is_named(self, url: str) -> None:
+        with pytest.raises(UsageError, match="no address"):
+            find_sources([url], "val")
+
     def test_a_folder_without_narratives_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"no file in it ends in \.jsonl"):
             find_sources([str(tmp_path)], "val")

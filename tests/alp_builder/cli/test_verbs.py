@@ -325,6 +325,12 @@ class TestMain:
         [
             (KeyboardInterrupt(), 130, "stopped; run the same command again"),
             (BadDataError("a shard is\nbroken"), 1, "a shard is broken"),
+            (
+                OSError(28, "No space left on device", "a/b.json"),
+                2,
+                "a/b.json: No space left on dev",
+            ),
+            (OSError(13, "Permission denied"), 2, "alps stats: Permission denied"),
         ],
     )
     def test_errors_become_one_line_and_a_code(
@@ -338,13 +344,40 @@ class TestMain:
         assert (found, out, err.count("\n")) == (code, "", 1)
         assert words in err
 
-    def test_a_bug_is_not_hidden(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("bug", [ZeroDivisionError(), OSError("no errno, not the system's")])
+    def test_a_bug_is_not_hidden(self, bug: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: object) -> None:
-            raise ZeroDivisionError
+            raise bug
 
         monkeypatch.setattr(stats, "open_alps", fail)
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(type(bug)):
             main.main(["stats", "anywhere"])
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "validate LONG",
+            "stats LONG",
+            "build LONG --out OUT",
+            "build http://[bad/x.jsonl --out OUT",
+            "build FILE --out s3://[bad/x",
+            "fetch coco_val --base-url http://[bad",
+            "card ALPS --out FILE",
+            "export ALPS --to hf --out FILE/x",
+            "export ALPS --to coco --out FILE/x --images OUT",
+            "validate FILE",
+        ],
+    )
+    def test_what_cannot_be_is_one_line(
+        self, words: str, alps: Run, built: Path, file: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "out").mkdir()
+        places = {"LONG": "x" * 300, "OUT": tmp_path / "out", "FILE": file, "ALPS": built}
+        for name, place in places.items():
+            words = words.replace(name, str(place))
+        code, out, err = alps(*words.split())
+        assert code in (1, 2)
+        assert (out, err.count("\n")) == ("", 1)
 
 
 def test_a_real_build_of_one_process(file: Path, tmp_path: Path) -> None:
