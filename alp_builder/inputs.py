@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from alp_builder.errors import BadDataError, UsageError
-from alp_builder.remote import file_system, is_http, is_url, reason, remote_errors
+from alp_builder.remote import file_system, is_http, is_url, reason, remote_errors, shown
 
 PLAIN_SUFFIXES = (".jsonl", ".ndjson")
 """Endings of the files of a folder that are taken; `.json` is left out, as data sets keep annotations in it."""
@@ -68,7 +68,7 @@ class ScannedInput(msgspec.Struct, frozen=True, kw_only=True):
     """An input that was read once from end to end.
 
     Attributes:
-        location: As the user gave it.
+        location: As the user gave it, a URL without credentials, see `alp_builder.remote.shown`.
         split: Name of the split.
         size: Bytes, unpacked.
         sha256: Of the unpacked bytes.
@@ -136,7 +136,7 @@ def _expand_url(url: str) -> list[str]:
     try:
         path = urlsplit(url).path
     except ValueError as error:
-        raise UsageError(f"{url}: no address ({error})") from error
+        raise UsageError(f"{shown(url)}: no address ({error})") from error
     if is_http(url) or (path.endswith((*PLAIN_SUFFIXES, *PACKED_SUFFIXES)) and "*" not in url):
         return [url]
     try:
@@ -153,9 +153,9 @@ def _expand_url(url: str) -> list[str]:
             return [url]
         locations = [str(files.unstrip_protocol(name)) for name in sorted(found)]
     except remote_errors() as error:
-        raise UsageError(f"{url}: cannot be listed ({reason(error, url)})") from error
+        raise UsageError(f"{shown(url)}: cannot be listed ({reason(error, url)})") from error
     if not locations:
-        raise UsageError(f"{url}: no file of narratives there ({', '.join(PLAIN_SUFFIXES)})")
+        raise UsageError(f"{shown(url)}: no file of narratives there ({', '.join(PLAIN_SUFFIXES)})")
     return locations
 
 
@@ -234,10 +234,11 @@ def scan(
                 offset += len(block)
                 advance(len(block))
     except OSError as error:
-        raise BadDataError(f"{source.location}: cannot be read ({error})") from error
+        raise BadDataError(f"{shown(source.location)}: cannot be read ({error})") from error
     if offset > start:
         close_chunk(offset)
     scanned = ScannedInput(
-        location=source.location, split=source.split, size=offset, sha256=digest.hexdigest(), lines=lines
+        location=shown(source.location), split=source.split, size=offset, sha256=digest.hexdigest(),
+        lines=lines,
     )  # fmt: skip
     return scanned, chunks

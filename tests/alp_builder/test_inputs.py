@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import os
@@ -115,6 +116,20 @@ class TestLocalise:
         (tmp_path / name).write_bytes(packed)
         path = localise(_source(tmp_path / name), tmp_path / "copies", 200)
         assert path.read_bytes() == DATA
+
+    def test_no_room_for_the_copy_is_not_blamed_on_the_source(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(DATA))
+
+        @contextmanager
+        def full(_: Path) -> Iterator[None]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+            yield
+
+        monkeypatch.setattr("alp_builder.copies.atomic_file", full)
+        with pytest.raises(OSError, match="No space left"):
+            localise(_source(tmp_path / "x.jsonl.gz"), tmp_path / "copies", 200)
 
     @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
     @pytest.mark.parametrize("kept", [0.1, 0.5, 0.99])
