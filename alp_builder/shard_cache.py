@@ -33,7 +33,7 @@ from alp_builder.errors import AlpError, BadDataError, UsageError
 from alp_builder.files import exclusive, move, sha256_of, write_atomic
 from alp_builder.manifest import MANIFEST, MAX_MANIFEST_BYTES, META_FOLDER, read_manifest
 from alp_builder.reader import AlpDataset, Filters, check_version
-from alp_builder.remote import file_system, reason, remote_errors
+from alp_builder.remote import file_system, is_http, reason, remote_errors
 from alp_builder.shards import ShardInfo
 
 T = TypeVar("T")
@@ -82,6 +82,28 @@ class RemoteAlps(AlpDataset):
     url: str
     cache: Path
     max_bytes: int
+
+    @property
+    def name(self) -> str:
+        """See `AlpDataset.name`."""
+        return self.url
+
+    def found(self) -> set[str]:
+        """See `AlpDataset.found`; the web has no folders to list: there it is what the manifest lists."""
+        if is_http(self.url):
+            return {shard.path for shard in self.manifest.shards}
+        return _told(self._listed, self.url)
+
+    def _listed(self) -> set[str]:
+        files, root = file_system(self.url)
+        files.invalidate_cache()
+        start = f"{root.rstrip('/')}/"
+        return {str(path).removeprefix(start) for path in files.glob(f"{start}split=*/*.parquet")}
+
+    def _bytes_of(self, name: str) -> bytes | None:
+        files, root = file_system(self.url)
+        path = f"{root.rstrip('/')}/{name}"
+        return _told(lambda: files.cat_file(path) if files.isfile(path) else None, self.url)
 
     @contextmanager
     def local(self, info: ShardInfo) -> Iterator[Path]:

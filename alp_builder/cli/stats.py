@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 from alp_builder.cli.comparison_view import comparison_lines
-from alp_builder.cli.parsing import Verbs, add_json, add_verb, percent, print_json, say
+from alp_builder.cli.parsing import Verbs, add_json, add_verb, data_set, percent, print_json, say
 from alp_builder.cli.terminal import bar, section, shorten, sparkline, table, width
 from alp_builder.comparison import compare
 from alp_builder.manifest import Manifest
@@ -26,10 +25,12 @@ _BAR = 24
 def add_parser(verbs: Verbs) -> None:
     """Adds the verb to `alps`."""
     parser = add_verb(verbs, "stats", "describe a data set, or compare two builds", _EXAMPLE, run)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the data set")
+    parser.add_argument(
+        "folder", type=data_set, metavar="DIR", help="folder or URL of the data set"
+    )
     parser.add_argument(
         "--compare",
-        type=Path,
+        type=data_set,
         metavar="OTHER",
         help="an older build: what changed since, by reason and noun",
     )

@@ -51,8 +51,7 @@ def write_subset(dataset: AlpDataset, out: Path, selection: Selection) -> Counte
         phrases += table.group_by(["narrative_id", "phrase_index"]).aggregate([]).num_rows
         images = table.group_by(["dataset_id", "image_id"]).aggregate([]).num_rows
         counts.update(alps=table.num_rows, images=images)
-    quarantine = dataset.folder / manifest.quarantine.path
-    write_atomic(out / manifest.quarantine.path, quarantine.read_bytes())
+    write_atomic(out / manifest.quarantine.path, dataset.quarantine())
     chosen = msgspec.to_builtins(selection)
     fingerprint = hashlib.sha256(
         manifest.fingerprint.encode() + msgspec.json.encode(chosen, order="sorted")
