@@ -132,17 +132,18 @@ def _noun_lines(statistics: Statistics) -> list[str]:
 def _record_lines(manifest: Manifest) -> list[str]:
     """Records set aside and records that lack something; nothing where all could be used."""
     counts = manifest.counts
+    lines = counts.get("lines", 0)
     rows = []
     for name, number in counts.items():
         reason = name.removeprefix("rejected.")
         if number and (name.startswith("rejected.") or name in RECORD_REASONS):
             words = RECORD_REASONS.get(reason, "")
-            rows.append([reason, f"{number:,}", percent(number, counts["lines"]), words])
+            rows.append([reason, f"{number:,}", percent(number, lines), words])
     if not rows:
         return []
     room = width() - 45
     return [
-        *section(f"of {counts['lines']:,} records"),
+        *section(f"of {lines:,} records"),
         *table([[*row[:3], shorten(row[3], room)] for row in rows], "<>><"),
     ]
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 import pytest
 
@@ -19,6 +20,7 @@ from alp_builder.cli.parsing import percent
 from alp_builder.config import BuildConfig, config_dict
 from alp_builder.errors import BadDataError, printable
 from alp_builder.executors import Executor
+from alp_builder.manifest import read_manifest, write_manifest
 from tests.alp_builder.conftest import Builder
 from tests.alp_builder.simulated import simulated_records, to_line, write_narratives
 
@@ -262,6 +264,13 @@ class TestStats:
     @pytest.mark.parametrize("top", ["0", "-3"])
     def test_no_nouns(self, top: str, alps: Run, built: Path) -> None:
         assert alps("stats", built, "--top", top)[0] == 0
+
+    def test_a_manifest_that_lost_a_count(self, alps: Run, copy_of_built: Path) -> None:
+        manifest = read_manifest(copy_of_built)
+        counts = {"rejected.not_json": 1} | manifest.counts
+        del counts["lines"]
+        write_manifest(copy_of_built, msgspec.structs.replace(manifest, counts=counts))
+        assert alps("stats", copy_of_built)[0] == 0
 
     def test_a_data_set_without_rows(self, alps: Run, tmp_path: Path, build_here: Builder) -> None:
         (tmp_path / "x.jsonl").write_bytes(b"")
