@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -119,7 +120,7 @@ def _expand(item: str) -> list[str]:
     if path.is_file():
         return [item]
     if path.is_dir():
-        files = [str(file) for file in sorted(path.rglob("*")) if _holds_narratives(file, path)]
+        files = [str(file) for file in _files_below(path) if _holds_narratives(file, path)]
         if not files:
             endings = ", ".join(PLAIN_SUFFIXES)
             raise UsageError(f"{item}: no file in it ends in {endings} (or those with .gz, .zst)")
@@ -129,6 +130,23 @@ def _expand(item: str) -> list[str]:
     if not matches:
         raise UsageError(f"{item}: no such file, folder or glob match")
     return matches
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """All files below a folder, sorted; links to folders are not followed.
+
+    Raises:
+        UsageError: If a folder cannot be listed: left out in silence, its narratives would be lost.
+    """
+
+    def fail(error: OSError) -> None:
+        raise UsageError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=fail):
+        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+        found += [Path(place, name) for name in names]
+    return sorted(found)
 
 
 def _expand_url(url: str) -> list[str]:

@@ -80,6 +80,20 @@ class TestFindSources:
         with pytest.raises(UsageError, match="no address"):
             find_sources([url], "val")
 
+    def test_a_folder_that_cannot_be_listed_is_named(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = os.scandir
+
+        def scandir(place: str | Path) -> object:
+            if str(place).endswith("deep"):
+                raise PermissionError(errno.EACCES, "Permission denied", str(place))
+            return real(place)
+
+        monkeypatch.setattr(os, "scandir", scandir)
+        with pytest.raises(UsageError, match=r"deep: cannot be read \(Permission denied\)"):
+            find_sources([str(folder)], "val")
+
     def test_a_folder_without_narratives_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"no file in it ends in \.jsonl"):
             find_sources([str(tmp_path)], "val")
