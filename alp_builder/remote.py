@@ -11,6 +11,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+_SHARD = re.compile("split=[^/]+/[^/]+[.]parquet")
 _USER = re.compile(r"^([^/?#]*//)[^/?#]*@")
 _SECRET = re.compile(
     r"((?:^|&)[^&=]*(?:sig|token|secret|passw|pwd|(?:api|access)[-_]?key|credential|auth)[^&=]*=)[^&#]*",
@@ -67,6 +68,13 @@ def file_system(url: str) -> tuple[AbstractFileSystem, str]:
 
     files, path = fsspec.core.url_to_fs(url)
     return files, path
+
+
+def shard_names(files: AbstractFileSystem, root: str) -> set[str]:
+    """Names of the shard files below a place, `split=*/*.parquet`; no glob: brackets may stand in the place."""
+    start = f"{root.rstrip('/')}/"
+    names = (str(path).removeprefix(start) for path in files.find(start.rstrip("/")))
+    return {name for name in names if _SHARD.fullmatch(name)}
 
 
 def remote_errors() -> tuple[type[Exception], ...]:

@@ -33,7 +33,7 @@ from alp_builder.errors import AlpError, BadDataError, UsageError
 from alp_builder.files import exclusive, move, sha256_of, write_atomic
 from alp_builder.manifest import MANIFEST, MAX_MANIFEST_BYTES, META_FOLDER, read_manifest
 from alp_builder.reader import AlpDataset, Filters, check_version
-from alp_builder.remote import file_system, is_http, reason, remote_errors
+from alp_builder.remote import file_system, is_http, reason, remote_errors, shard_names
 from alp_builder.shards import ShardInfo
 
 T = TypeVar("T")
@@ -97,8 +97,7 @@ class RemoteAlps(AlpDataset):
     def _listed(self) -> set[str]:
         files, root = file_system(self.url)
         files.invalidate_cache()
-        start = f"{root.rstrip('/')}/"
-        return {str(path).removeprefix(start) for path in files.glob(f"{start}split=*/*.parquet")}
+        return shard_names(files, root)
 
     def _bytes_of(self, name: str) -> bytes | None:
         files, root = file_system(self.url)
