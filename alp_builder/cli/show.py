@@ -13,7 +13,7 @@ from alp_builder.page import PageConfig, PageRequest, PageSummary, write_page
 
 _EXAMPLE = """
 alps show data/alps --images data/sample/world --out page.html
-alps show data/alps --images photos --where score>=0.5 --where head_lemma=dog --sample 1000 --out dogs.html
+alps show data/alps --images photos --where 'score>=0.5' --where head_lemma=dog --sample 1000 --out dogs.html
 alps show data/alps --images photos --narratives mine.jsonl --truth instances.json --predictions found/results.json
 """
 
@@ -48,7 +48,7 @@ def add_parser(verbs: Verbs) -> None:
         help="inputs of the build: whole traces and timed words; may be repeated")  # fmt: skip
     add("--split", metavar="NAME", help="only this split")
     add("--where", action="append", default=[], metavar="CONDITION",
-        help="narratives with an ALP such as score>=0.5, head_lemma=dog, is_plural=true,"
+        help="narratives with an ALP such as 'score>=0.5', head_lemma=dog, is_plural=true,"
         " caption~horse; may be repeated, then one ALP must fulfil all")  # fmt: skip
     add("--sample", type=int, default=limits.sample, metavar="N",
         help=f"most narratives, drawn at random ({limits.sample}; 0: all)")  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -72,6 +73,14 @@ class TestHelp:
         code, out, _ = alps(verb, "--help")
         assert code == 0
         assert f"example:\n  alps {verb} " in out
+
+    @pytest.mark.parametrize("verb", [verb.__name__.rpartition(".")[2] for verb in main.VERBS])
+    def test_examples_mean_in_a_shell_what_they_say(self, verb: str, alps: Run) -> None:
+        _, out, _ = alps(verb, "--help")
+        lines = [line for line in out.splitlines() if line.startswith(f"  alps {verb} ")]
+        for line in lines:
+            words = list(shlex.shlex(line.rstrip("\\"), posix=True, punctuation_chars="<>"))
+            assert not {"<", ">", ">="} & set(words), "an unquoted condition writes a file"
 
     def test_version(self, alps: Run) -> None:
         code, out, _ = alps("--version")
