@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -96,8 +97,8 @@ class Site:
             progress: Whether uploads are shown.
 
         Raises:
-            UsageError: If a folder is given to work in although the data set goes to a folder, or the
-                storage of a URL cannot be reached.
+            UsageError: If a folder is given to work in although the data set goes to a folder, that folder
+                holds shards of somebody else, or the storage of a URL cannot be reached.
         """
         if not is_url(str(out)):
             if work is not None:
@@ -105,6 +106,7 @@ class Site:
                     "--work is for a data set that goes to a URL; a folder has its work within it"
                 )
             folder = Path(out)
+            _refuse_others(folder)
             return cls(str(out), Workplace(folder / META_FOLDER), LocalFolder(folder))
         url = str(out)
         base = work if work is not None else _default_work(url)
@@ -119,6 +121,20 @@ class Site:
                     yield
             else:
                 yield
+
+
+def _refuse_others(folder: Path) -> None:
+    """Refuses a folder whose shards no build of ours has written: publishing would remove them.
+
+    Raises:
+        UsageError: If there are any.
+    """
+    if not (folder / META_FOLDER).exists():
+        for other in folder.glob("split=*/*.parquet"):
+            raise UsageError(
+                f"{folder}: holds {other.relative_to(folder)}, and no {META_FOLDER} tells that `alps build` wrote"
+                " it: a build would remove or mix it; name another folder, or remove it yourself"
+            )
 
 
 def _default_work(url: str) -> Path:
@@ -224,7 +240,7 @@ def find_finished(site: Site, plan: Plan) -> BuildSummary | None:
         return None
     if not is_published(site.destination, manifest):
         return None
-    counts = manifest.counts
+    counts = Counter(manifest.counts)  # of a manifest that somebody edited some may be missing
     return BuildSummary(
         folder=site.name,
         counts=counts,

@@ -31,7 +31,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What a file, or a part of one, was downloaded from.
 
     Attributes:
-        url: Where from.
+        url: Where from, without credentials, see `alp_builder.remote.shown`.
         total: Size of the whole file in bytes; None in a part whose server does not tell.
         validator: Strong ETag or time of the last change, if the server gave one.
         md5: MD5 of the whole file in hexadecimal, if the server named it.

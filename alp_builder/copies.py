@@ -8,6 +8,7 @@ themselves. A copy that an earlier call made is used again, unless the source ha
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import zlib
@@ -24,7 +25,7 @@ from alp_builder.errors import BadDataError
 from alp_builder.files import atomic_file
 from alp_builder.inputs import PACKED_SUFFIXES, NarrativeSource
 from alp_builder.progress import progress_bar
-from alp_builder.remote import file_system, is_http, is_url, reason, remote_errors
+from alp_builder.remote import file_system, is_http, is_url, reason, remote_errors, shown
 
 _BLOCK = 2**20
 _OFFLINE_HINT = "try again, or download it by other means and name the file"
@@ -46,6 +47,7 @@ def localise(
 
     Raises:
         BadDataError: If it cannot be read, is broken, or unpacks to absurdly much.
+        OSError: If there is no room for the copy.
     """
     location = source.location
     packing = _packing(location)
@@ -63,10 +65,12 @@ def localise(
                 older.unlink()
             _copy(packed, location, packing, copy, max_inflation, progress)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise BadDataError(f"{location}: broken or truncated archive ({error})") from error
+        raise BadDataError(f"{shown(location)}: broken or truncated archive ({error})") from error
     except remote_errors() as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # the copy's disk is full; nothing is wrong with the source
         what = reason(error, location)
-        raise BadDataError(f"{location}: cannot be read ({what})") from error
+        raise BadDataError(f"{shown(location)}: cannot be read ({what})") from error
     return copy
 
 
@@ -82,8 +86,8 @@ def _download(url: str, folder: Path, progress: bool) -> Path:
             url, target, refresh=True, progress=progress, name=name, offline_hint=_OFFLINE_HINT
         )
     except FetchError as error:
-        what = str(error).removeprefix(f"{url}: ")
-        raise BadDataError(f"{url}: cannot be read ({what})") from error
+        what = str(error).removeprefix(f"{shown(url)}: ")
+        raise BadDataError(f"{shown(url)}: cannot be read ({what})") from error
     return target
 
 
@@ -102,7 +106,7 @@ def _copy(
             written += len(block)
             if limit is not None and written > limit:
                 raise BadDataError(
-                    f"{location}: unpacks to over {max_inflation} times its size;"
+                    f"{shown(location)}: unpacks to over {max_inflation} times its size;"
                     " if it is no bomb, raise input.max_inflation"
                 )
             target.write(block)

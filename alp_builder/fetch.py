@@ -34,6 +34,7 @@ from alp_builder.http_range import (
     is_unchanged,
     open_at,
 )
+from alp_builder.remote import shown
 from alp_builder.sources import BASE_URL, OfficialSplit
 
 _T = TypeVar("_T")
@@ -170,7 +171,7 @@ class _Download:
 
     def run(self, *, progress: bool) -> Fetched:
         """Download, check, publish."""
-        self.resumed_at, _ = self.file.taken_up(self.url)
+        self.resumed_at, _ = self.file.taken_up(shown(self.url))
         self.furthest = self.resumed_at
         with tqdm(
             desc=self.name,
@@ -210,7 +211,7 @@ class _Download:
 
     def _attempt(self) -> Record:
         """Bring the part to its promised size and check it."""
-        offset, record = self.file.taken_up(self.url)
+        offset, record = self.file.taken_up(shown(self.url))
         if record is None or record.total is None or offset < record.total:
             record = self._receive(offset, record)
         if record.md5 is not None and self.file.part_md5() != record.md5:
@@ -225,7 +226,9 @@ class _Download:
         with answer.response:
             self._check_space(answer)
             md5 = answer.md5 or (known.md5 if known and answer.start else None)
-            record = Record(url=self.url, total=answer.total, validator=answer.validator, md5=md5)
+            record = Record(
+                url=shown(self.url), total=answer.total, validator=answer.validator, md5=md5
+            )
             if answer.start == 0:
                 self.resumed_at = 0
                 self.file.start_part(record)
@@ -244,7 +247,7 @@ class _Download:
                 size += len(data)
                 if size > self.config.max_bytes:
                     raise FetchError(
-                        f"{self.url}: more than the {self.config.max_bytes:,} bytes accepted"
+                        f"{shown(self.url)}: more than the {self.config.max_bytes:,} bytes accepted"
                     )
                 part.write(data)
                 self.received += len(data)
@@ -268,6 +271,6 @@ class _Download:
             hint = self.offline_hint.replace("{path}", str(self.file.path))
             return OfflineError(f"no connection to {urlsplit(self.url).hostname} ({error}): {hint}")
         return FetchError(
-            f"{self.url}: {error}, {failures} times without progress; "
+            f"{shown(self.url)}: {error}, {failures} times without progress; "
             f"{self.file.part_size():,} bytes are kept, the same command goes on from there"
         )

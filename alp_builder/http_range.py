@@ -19,6 +19,7 @@ import base64
 import binascii
 import ipaddress
 import re
+import socket
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
@@ -26,6 +27,7 @@ import requests
 import urllib3
 
 from alp_builder.errors import BadDataError, UsageError
+from alp_builder.remote import shown
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -122,9 +124,13 @@ def check_url(url: str) -> str:
     Raises:
         UsageError: If it is not.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise UsageError(f"{url!r} is no http or https address")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:  # such as a bracket that is not closed
+        usable = False
+    if not usable:
+        raise UsageError(f"{shown(url)!r} is no http or https address")
     return url
 
 
@@ -179,7 +185,7 @@ def _follow(
                 timeout=(config.connect_timeout, config.read_timeout),
             )
         except requests.exceptions.SSLError as error:
-            raise FetchError(f"{url}: no trusted connection ({_reason(error)})") from error
+            raise FetchError(f"{shown(url)}: no trusted connection ({_reason(error)})") from error
         except requests.exceptions.ConnectionError as error:
             hung_up = any(isinstance(arg, urllib3.exceptions.ProtocolError) for arg in error.args)
             raise BrokenError(_reason(error), connected=hung_up) from error
@@ -190,7 +196,7 @@ def _follow(
             urllib3.exceptions.HTTPError,
             ValueError,
         ) as error:
-            raise FetchError(f"{url}: {_reason(error)}") from error
+            raise FetchError(f"{shown(url)}: {_reason(error).replace(url, shown(url))}") from error
         if response.status_code not in _REDIRECTS or "Location" not in response.headers:
             return response
         response.close()
@@ -198,18 +204,20 @@ def _follow(
             target = urljoin(url, response.headers["Location"])
             scheme = urlsplit(target).scheme
         except ValueError as error:
-            raise FetchError(f"{url} redirects to what is no address ({error})") from error
-        if scheme not in {"http", "https"} or (url.startswith("https:") and scheme != "https"):
+            raise FetchError(f"{shown(url)} redirects to what is no address ({error})") from error
+        if scheme not in {"http", "https"} or (
+            urlsplit(url).scheme == "https" and scheme != "https"
+        ):
             raise FetchError(
-                f"{url} redirects to {target[:200]!r}, which is not followed: not safe"
+                f"{shown(url)} redirects to {shown(target)[:200]!r}, which is not followed: not safe"
             )
         if is_near(target) and not is_near(url):
             raise FetchError(
-                f"{url} redirects to {target[:200]!r}, an address of this machine or its network:"
+                f"{shown(url)} redirects to {shown(target)[:200]!r}, an address of this machine or its network:"
                 " not followed; name that address yourself if you mean it"
             )
         url = target
-    raise FetchError(f"{url}: more than {config.max_redirects} redirects")
+    raise FetchError(f"{shown(url)}: more than {config.max_redirects} redirects")
 
 
 def is_near(url: str) -> bool:
@@ -219,7 +227,11 @@ def is_near(url: str) -> bool:
         return True
     try:
         return not ipaddress.ip_address(host).is_global
-    except ValueError:  # a name
+    except ValueError:
+        pass
+    try:  # 127.1, 2130706433, 0x7f.1: forms of an IPv4 address that resolvers take as well
+        return not ipaddress.ip_address(socket.inet_aton(host)).is_global
+    except OSError:  # a name
         return False
 
 
@@ -227,7 +239,7 @@ def _judge(
     response: requests.Response, offset: int, validator: str | None, config: FetchConfig
 ) -> Answer:
     """Turn status and headers into an answer, or into the error that they mean."""
-    status, headers, url = response.status_code, response.headers, response.url
+    status, headers, url = response.status_code, response.headers, shown(response.url)
     if status in _TRANSIENT:
         wait = headers.get("Retry-After", "")
         raise BrokenError(
@@ -261,7 +273,7 @@ def _extent(response: requests.Response, offset: int) -> tuple[int, int | None]:
             return 0, int(length)
         if headers.get("Transfer-Encoding", "").lower() == "chunked":
             return 0, None
-        raise FetchError(f"{response.url}: the server does not tell the size of the file")
+        raise FetchError(f"{shown(response.url)}: the server does not tell the size of the file")
     match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
     if match is None or match[1] is None or int(match[1]) != offset or match[3] == "*":
         raise BrokenError("the server sent another range than asked for", restart=True)

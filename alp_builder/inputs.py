@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from alp_builder.errors import BadDataError, UsageError
-from alp_builder.remote import file_system, is_http, is_url, reason, remote_errors
+from alp_builder.remote import file_system, is_http, is_url, reason, remote_errors, shown
 
 PLAIN_SUFFIXES = (".jsonl", ".ndjson")
 """Endings of the files of a folder that are taken; `.json` is left out, as data sets keep annotations in it."""
@@ -68,7 +69,7 @@ class ScannedInput(msgspec.Struct, frozen=True, kw_only=True):
     """An input that was read once from end to end.
 
     Attributes:
-        location: As the user gave it.
+        location: As the user gave it, a URL without credentials, see `alp_builder.remote.shown`.
         split: Name of the split.
         size: Bytes, unpacked.
         sha256: Of the unpacked bytes.
@@ -119,7 +120,7 @@ def _expand(item: str) -> list[str]:
     if path.is_file():
         return [item]
     if path.is_dir():
-        files = [str(file) for file in sorted(path.rglob("*")) if _holds_narratives(file, path)]
+        files = [str(file) for file in _files_below(path) if _holds_narratives(file, path)]
         if not files:
             endings = ", ".join(PLAIN_SUFFIXES)
             raise UsageError(f"{item}: no file in it ends in {endings} (or those with .gz, .zst)")
@@ -131,9 +132,29 @@ def _expand(item: str) -> list[str]:
     return matches
 
 
+def _files_below(folder: Path) -> list[Path]:
+    """All files below a folder, sorted; links to folders are not followed.
+
+    Raises:
+        UsageError: If a folder cannot be listed: left out in silence, its narratives would be lost.
+    """
+
+    def fail(error: OSError) -> None:
+        raise UsageError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=fail):
+        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+        found += [Path(place, name) for name in names]
+    return sorted(found)
+
+
 def _expand_url(url: str) -> list[str]:
     """The objects a URL stands for: itself, those below a prefix, or those a glob matches."""
-    path = urlsplit(url).path
+    try:
+        path = urlsplit(url).path
+    except ValueError as error:
+        raise UsageError(f"{shown(url)}: no address ({error})") from error
     if is_http(url) or (path.endswith((*PLAIN_SUFFIXES, *PACKED_SUFFIXES)) and "*" not in url):
         return [url]
     try:
@@ -150,9 +171,9 @@ def _expand_url(url: str) -> list[str]:
             return [url]
         locations = [str(files.unstrip_protocol(name)) for name in sorted(found)]
     except remote_errors() as error:
-        raise UsageError(f"{url}: cannot be listed ({reason(error, url)})") from error
+        raise UsageError(f"{shown(url)}: cannot be listed ({reason(error, url)})") from error
     if not locations:
-        raise UsageError(f"{url}: no file of narratives there ({', '.join(PLAIN_SUFFIXES)})")
+        raise UsageError(f"{shown(url)}: no file of narratives there ({', '.join(PLAIN_SUFFIXES)})")
     return locations
 
 
@@ -231,10 +252,11 @@ def scan(
                 offset += len(block)
                 advance(len(block))
     except OSError as error:
-        raise BadDataError(f"{source.location}: cannot be read ({error})") from error
+        raise BadDataError(f"{shown(source.location)}: cannot be read ({error})") from error
     if offset > start:
         close_chunk(offset)
     scanned = ScannedInput(
-        location=source.location, split=source.split, size=offset, sha256=digest.hexdigest(), lines=lines
+        location=shown(source.location), split=source.split, size=offset, sha256=digest.hexdigest(),
+        lines=lines,
     )  # fmt: skip
     return scanned, chunks

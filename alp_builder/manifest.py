@@ -75,20 +75,23 @@ def read_manifest(folder: Path) -> Manifest:
         BadDataError: If the folder holds no finished data set, or the manifest is not one of ours.
     """
     path = manifest_path(folder)
-    if not path.is_file():
-        what = "an unfinished build" if (folder / META_FOLDER).is_dir() else "no ALP data set"
-        raise BadDataError(
-            f"{folder}: {what} (no {META_FOLDER}/{MANIFEST}); build one with `alps build ... --out {folder}`"
-        )
     try:
+        if not path.is_file():
+            raise BadDataError(_absence(folder))
         if path.stat().st_size > MAX_MANIFEST_BYTES:
             raise BadDataError(f"{path}: larger than any manifest; build the data set again")
         data = path.read_bytes()
     except OSError as error:
-        raise BadDataError(
-            f"{path}: damaged manifest ({error}); build the data set again"
-        ) from error
+        raise BadDataError(f"{path}: cannot be read ({error.strerror or error})") from error
     return decode_manifest(data, str(path))
+
+
+def _absence(folder: Path) -> str:
+    """What is wrong with a place that has no manifest."""
+    if folder.is_file():
+        return f"{folder}: a file; expected the folder of an ALP data set, as `alps build --out` names it"
+    what = "an unfinished build" if (folder / META_FOLDER).is_dir() else "no ALP data set"
+    return f"{folder}: {what} (no {META_FOLDER}/{MANIFEST}); build one with `alps build ... --out {folder}`"
 
 
 def decode_manifest(data: bytes, path: str) -> Manifest:

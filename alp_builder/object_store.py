@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import datetime
 import platform
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +34,9 @@ from alp_builder.manifest import (
     encode_manifest,
 )
 from alp_builder.progress import progress_bar
-from alp_builder.remote import file_system, reason, remote_errors
+from alp_builder.remote import file_system, reason, remote_errors, shard_names
+
+_PART = re.compile("split=[^/]+/part-[^/]+-of-[^/]+[.]parquet")
 
 CLAIM = f"{META_FOLDER}/building.json"
 
@@ -142,9 +145,9 @@ class ObjectStore:
         """See `Destination`."""
         with self.errors():
             self.files.invalidate_cache()
-            for path in self.files.glob(f"{self.root}/split=*/part-*-of-*.parquet"):
-                if path.removeprefix(f"{self.root}/") not in names:
-                    self.files.rm_file(path)
+            for name in shard_names(self.files, self.root):
+                if name not in names and _PART.fullmatch(name):
+                    self.files.rm_file(self._path(name))
 
     def announce(self, manifest: Manifest) -> None:
         """See `Destination`."""

@@ -15,6 +15,7 @@ with the reason why they go, so that they can be counted.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -205,20 +206,33 @@ class PhraseExtractor:
         return lemma
 
 
+_NO_MEMORY = re.compile(
+    "failed to map segment|annot allocate memory|ould not reserve memory|^SystemError: error return without"
+)
+"""How compiled libraries report that they found no memory: the loader, the system, blis, Cython."""
+
+
 def load_pipeline(model: str) -> Language:
     """Loads a spaCy pipeline without named entities, which nothing here uses.
 
     Raises:
-        UsageError: If it is not installed or lacks a component.
+        UsageError: If it is not installed, no pipeline, or lacks a component.
+        MemoryError: If there is no memory for it, however spaCy's libraries put that.
     """
     try:
         with _hidden(*(() if model.endswith("_trf") else _FRAMEWORKS)):
             import spacy  # slow to import; only work that reads captions pays for it
 
             nlp = spacy.load(model, exclude=["ner"])
-    except OSError as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # spacy.load() runs what has the name: it may raise anything
+        if _NO_MEMORY.search(f"{type(error).__name__}: {error}"):
+            raise MemoryError(str(error)) from error
         hint = "install it with pip, or set phrases.spacy_model to an installed English pipeline"
-        raise UsageError(f"spaCy model {model!r} is not installed; {hint}") from error
+        if isinstance(error, OSError):
+            raise UsageError(f"spaCy model {model!r} is not installed; {hint}") from error
+        raise UsageError(f"spaCy model {model!r} cannot be loaded ({error}); {hint}") from error
     missing = [name for name in REQUIRED_PIPES if name not in nlp.pipe_names]
     if missing:
         raise UsageError(

@@ -19,6 +19,7 @@ from alp_builder.files import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, write_atomic
 from alp_builder.inputs import Chunk, NarrativeSource, ScannedInput, scan
 from alp_builder.manifest import fingerprint, versions
 from alp_builder.progress import progress_bar
+from alp_builder.remote import shown
 
 WORK = "work"
 
@@ -123,9 +124,8 @@ class Workplace:
             leftover.unlink()
 
     def remove(self) -> None:
-        """Removes all work; the data set is there."""
+        """Removes all work; the data set is there. Locks stay: others may be waiting for these very files."""
         shutil.rmtree(self.work, ignore_errors=True)
-        self.plan_lock.unlink(missing_ok=True)
 
 
 def make_plan(
@@ -169,7 +169,7 @@ def still_holds(
     plan: Plan, sources: list[NarrativeSource], place: Workplace, config: BuildConfig
 ) -> bool:
     """Whether a plan is that of these inputs, as far as their sizes and times tell, and of these choices."""
-    named = [(source.location, source.split) for source in sources]
+    named = [(shown(source.location), source.split) for source in sources]
     if named != [(entry.location, entry.split) for entry in plan.inputs]:
         return False
     found = fingerprint(plan.inputs, config, versions(config.phrases.spacy_model))
@@ -210,7 +210,7 @@ def _local_file(path: Path, source: NarrativeSource, place: Workplace) -> LocalF
         stat = path.stat()
     except OSError as error:
         raise BadDataError(
-            f"{source.location}: cannot be read any more ({error.strerror})"
+            f"{shown(source.location)}: cannot be read any more ({error.strerror})"
         ) from error
     copy = path.name if path.parent == place.inputs else ""
     return LocalFile(copy=copy, size=stat.st_size, mtime_ns=stat.st_mtime_ns)

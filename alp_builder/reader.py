@@ -13,6 +13,7 @@ a shard's hash is compared with the manifest's the first time a process reads it
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -58,6 +59,11 @@ class AlpDataset:
     manifest: Manifest
 
     @property
+    def name(self) -> str:
+        """What the user calls it: its folder, or its URL."""
+        return str(self.folder)
+
+    @property
     def splits(self) -> list[str]:
         """Names of the splits, sorted."""
         return sorted({shard.split for shard in self.manifest.shards})
@@ -69,11 +75,12 @@ class AlpDataset:
         Raises:
             BadDataError: If the first shard is missing or broken.
         """
-        for path in self.paths()[:1]:
-            try:
-                return list(pq.read_schema(path).names)
-            except (OSError, pa.ArrowException) as error:
-                raise BadDataError(f"{path}: not a readable shard ({error})") from error
+        for info in self.infos()[:1]:
+            with self.local(info) as path:
+                try:
+                    return list(pq.read_schema(path).names)
+                except (OSError, pa.ArrowException) as error:
+                    raise BadDataError(f"{path}: not a readable shard ({error})") from error
         return []
 
     @property
@@ -88,9 +95,7 @@ class AlpDataset:
             UsageError: If there is no such split.
         """
         if split is not None and split not in self.splits:
-            raise UsageError(
-                f"{self.folder}: no split {split!r}; there is {', '.join(self.splits)}"
-            )
+            raise UsageError(f"{self.name}: no split {split!r}; there is {', '.join(self.splits)}")
         return [shard for shard in self.manifest.shards if split in (None, shard.split)]
 
     def paths(self, split: str | None = None) -> list[Path]:
@@ -104,6 +109,28 @@ class AlpDataset:
     def local(self, info: ShardInfo) -> AbstractContextManager[Path]:
         """The file of a shard, which stays while the context lasts."""
         return nullcontext(self.folder / info.path)
+
+    def found(self) -> set[str]:
+        """Names of the shard files that are there, whatever the manifest says."""
+        files = self.folder.glob("split=*/*.parquet")
+        return {path.relative_to(self.folder).as_posix() for path in files}
+
+    def quarantine(self) -> bytes:
+        """The file of the records that were set aside.
+
+        Raises:
+            BadDataError: If it is missing or was changed since the build.
+        """
+        info = self.manifest.quarantine
+        data = self._bytes_of(info.path)
+        if data is None or hashlib.sha256(data).hexdigest() != info.sha256:
+            raise BadDataError(f"{info.path}: missing or changed since the build")
+        return data
+
+    def _bytes_of(self, name: str) -> bytes | None:
+        """A small file of the data set, if it is there."""
+        path = self.folder / name
+        return path.read_bytes() if path.is_file() else None
 
     def alone(self, name: str) -> AbstractContextManager[None]:
         """For work on a remote data set that one process of a machine does for all: others wait.
@@ -179,12 +206,12 @@ class AlpDataset:
         except (pa.ArrowInvalid, KeyError) as error:
             if isinstance(error, KeyError) or "No match for FieldRef" in str(error):
                 message = str(error).splitlines()[0]
-                raise UsageError(f"{self.folder}: no such column ({message})") from error
-            raise BadDataError(f"{self.folder}: a shard is broken ({error})") from error
+                raise UsageError(f"{self.name}: no such column ({message})") from error
+            raise BadDataError(f"{self.name}: a shard is broken ({error})") from error
         except pa.ArrowNotImplementedError as error:
-            raise UsageError(f"{self.folder}: filters {filters!r} do not fit ({error})") from error
+            raise UsageError(f"{self.name}: filters {filters!r} do not fit ({error})") from error
         except OSError as error:
-            raise BadDataError(f"{self.folder}: a shard cannot be read ({error})") from error
+            raise BadDataError(f"{self.name}: a shard cannot be read ({error})") from error
 
     def shards(self, split: str | None = None) -> Iterator[pa.Table]:
         """Yields shard after shard, for data that does not fit memory."""

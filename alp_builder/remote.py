@@ -7,9 +7,16 @@ matter: the variables and files of AWS and Google, such as `AWS_ENDPOINT_URL`, a
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+
+_SHARD = re.compile("split=[^/]+/[^/]+[.]parquet")
+_USER = re.compile(r"^([^/?#]*//)[^/?#]*@")
+_SECRET = re.compile(
+    r"((?:^|&)[^&=]*(?:sig|token|secret|passw|pwd|(?:api|access)[-_]?key|credential|auth)[^&=]*=)[^&#]*",
+    re.IGNORECASE,
+)
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -27,7 +34,27 @@ def is_url(location: str) -> bool:
 
 def is_http(location: str) -> bool:
     """Whether a location is one of the web."""
-    return urlsplit(location).scheme in ("http", "https")
+    return _scheme(location) in ("http", "https")
+
+
+def _scheme(location: str) -> str:
+    """What stands before `://`; unlike `urlsplit` it takes any text."""
+    return location.partition("://")[0].lower()
+
+
+def shown(location: str) -> str:
+    """A location as it may be told to others: without what a URL carries to be let in.
+
+    A manifest is published and messages end in logs, so the user and password before the host go, and in the
+    query the values of signatures, tokens and access keys.
+
+    >>> shown("https://me:secret@host/x.jsonl?part=2&X-Amz-Signature=0a1b")
+    'https://host/x.jsonl?part=2&X-Amz-Signature=...'
+    """
+    if not is_url(location):
+        return location
+    place, mark, query = _USER.sub(r"\1", location).partition("?")
+    return place + mark + _SECRET.sub(r"\1...", query)
 
 
 def file_system(url: str) -> tuple[AbstractFileSystem, str]:
@@ -41,6 +68,13 @@ def file_system(url: str) -> tuple[AbstractFileSystem, str]:
 
     files, path = fsspec.core.url_to_fs(url)
     return files, path
+
+
+def shard_names(files: AbstractFileSystem, root: str) -> set[str]:
+    """Names of the shard files below a place, `split=*/*.parquet`; no glob: brackets may stand in the place."""
+    start = f"{root.rstrip('/')}/"
+    names = (str(path).removeprefix(start) for path in files.find(start.rstrip("/")))
+    return {name for name in names if _SHARD.fullmatch(name)}
 
 
 def remote_errors() -> tuple[type[Exception], ...]:
@@ -59,7 +93,8 @@ def remote_errors() -> tuple[type[Exception], ...]:
 
 def reason(error: Exception, url: str = "") -> str:
     """An error in one line, with what to install where a package is missing."""
-    scheme = urlsplit(url).scheme
+    scheme = _scheme(url)
     if isinstance(error, ImportError) and scheme in _EXTRAS:
         return f"{scheme}:// needs {_EXTRAS[scheme]}"
-    return " ".join(str(error).split()) or type(error).__name__
+    text = str(error).replace(url, shown(url)) if url else str(error)
+    return " ".join(text.split()) or type(error).__name__

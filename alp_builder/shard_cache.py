@@ -31,9 +31,9 @@ from tqdm import tqdm
 
 from alp_builder.errors import AlpError, BadDataError, UsageError
 from alp_builder.files import exclusive, move, sha256_of, write_atomic
-from alp_builder.manifest import MANIFEST, MAX_MANIFEST_BYTES, META_FOLDER, read_manifest
+from alp_builder.manifest import MANIFEST, MAX_MANIFEST_BYTES, META_FOLDER, decode_manifest
 from alp_builder.reader import AlpDataset, Filters, check_version
-from alp_builder.remote import file_system, reason, remote_errors
+from alp_builder.remote import file_system, is_http, reason, remote_errors, shard_names
 from alp_builder.shards import ShardInfo
 
 T = TypeVar("T")
@@ -54,16 +54,24 @@ def open_remote(url: str, cache: Path, max_bytes: int = MAX_BYTES) -> RemoteAlps
         max_bytes: Most bytes of shards to keep there.
 
     Raises:
-        UsageError: If the storage cannot be reached, or a package for it is missing.
+        UsageError: If the storage cannot be reached, a package for it is missing, or the cache cannot be
+            written to.
         BadDataError: If there is no data set, or its manifest is not one of ours.
     """
     url = url.rstrip("/")
     data = _told(lambda: _read_manifest(url), url)
-    folder = cache / hashlib.sha256(data).hexdigest()[:16]
-    if not (folder / META_FOLDER / MANIFEST).is_file():
-        write_atomic(folder / META_FOLDER / MANIFEST, data)
-    manifest = read_manifest(folder)
+    manifest = decode_manifest(data, f"{url}/{META_FOLDER}/{MANIFEST}")
     check_version(manifest, url)
+    folder = cache / hashlib.sha256(data).hexdigest()[:16]
+    kept = folder / META_FOLDER / MANIFEST
+    try:
+        if not kept.is_file() or kept.read_bytes() != data:
+            write_atomic(kept, data)
+    except OSError as error:
+        raise UsageError(
+            f"{cache}: no cache of shards can be kept there ({error.strerror or error}); name another folder"
+            " ($ALPS_CACHE)"
+        ) from error
     return RemoteAlps(folder, manifest, url=url, cache=cache, max_bytes=max_bytes)
 
 
@@ -82,6 +90,27 @@ class RemoteAlps(AlpDataset):
     url: str
     cache: Path
     max_bytes: int
+
+    @property
+    def name(self) -> str:
+        """See `AlpDataset.name`."""
+        return self.url
+
+    def found(self) -> set[str]:
+        """See `AlpDataset.found`; the web has no folders to list: there it is what the manifest lists."""
+        if is_http(self.url):
+            return {shard.path for shard in self.manifest.shards}
+        return _told(self._listed, self.url)
+
+    def _listed(self) -> set[str]:
+        files, root = file_system(self.url)
+        files.invalidate_cache()
+        return shard_names(files, root)
+
+    def _bytes_of(self, name: str) -> bytes | None:
+        files, root = file_system(self.url)
+        path = f"{root.rstrip('/')}/{name}"
+        return _told(lambda: files.cat_file(path) if files.isfile(path) else None, self.url)
 
     @contextmanager
     def local(self, info: ShardInfo) -> Iterator[Path]:

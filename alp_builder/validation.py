@@ -6,9 +6,12 @@ what it means.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import numpy as np
@@ -18,58 +21,78 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from alp_builder.errors import BadDataError
-from alp_builder.files import sha256_of
 from alp_builder.manifest import Manifest
-from alp_builder.reader import open_alps
+from alp_builder.reader import AlpDataset, is_remote, open_alps
 from alp_builder.records import RejectedRecord
 from alp_builder.schema import BOX, CALIBRATED_BOX, COLUMNS, SCHEMA_VERSION, arrow_schema
 from alp_builder.shards import SORT_KEYS, ShardInfo, check_bytes, logical_hash, read_shard
 
 
-def validate(folder: Path, progress: bool = True) -> Manifest:
+def validate(folder: Path | str, progress: bool = True) -> Manifest:
     """Checks a data set.
 
     Args:
-        folder: The data set.
+        folder: The data set: a folder, or a URL such as `s3://bucket/alps`.
         progress: Whether to show a progress bar.
 
     Returns:
         Its manifest, if all is true.
 
     Raises:
+        UsageError: If a URL cannot be reached.
         BadDataError: At the first truth broken.
     """
-    manifest = open_alps(folder).manifest
-    _check_files(folder, manifest)
-    _check_quarantine(folder, manifest)
-    seen: set[str] = set()
-    for shard in tqdm(manifest.shards, desc="validating", unit="shard", disable=not progress):
-        _check_shard(folder, shard, manifest)
-        images = _check_rows(folder, shard)
-        if not images.isdisjoint(seen):
-            raise BadDataError(
-                f"{shard.path}: holds an image that an earlier shard of {shard.split} holds"
-            )
-        seen |= images
-    _check_counts(manifest)
+    with _opened(folder) as dataset:
+        manifest = dataset.manifest
+        _check_files(dataset)
+        _check_quarantine(dataset)
+        seen: set[str] = set()
+        for shard in tqdm(manifest.shards, desc="validating", unit="shard", disable=not progress):
+            with dataset.local(shard):
+                _check_shard(dataset.folder, shard, manifest)
+                images = _check_rows(dataset.folder, shard)
+            if not images.isdisjoint(seen):
+                raise BadDataError(
+                    f"{shard.path}: holds an image that an earlier shard of {shard.split} holds"
+                )
+            seen |= images
+        _check_counts(manifest)
     return manifest
 
 
-def check_shard_files(folder: Path, manifest: Manifest) -> None:
-    """Checks that the shards on disk are those of the manifest, byte for byte; reads no rows.
+@contextmanager
+def _opened(folder: Path | str) -> Iterator[AlpDataset]:
+    """Opens a data set to check it.
+
+    Shards of a URL are fetched afresh, one at a time: those in the user's cache tell nothing of what is there.
+    """
+    if not is_remote(folder):
+        yield open_alps(folder)
+        return
+    from alp_builder.shard_cache import open_remote  # few validate from afar
+
+    with TemporaryDirectory(prefix="alps-validate-") as cache:
+        dataset = open_remote(str(folder), Path(cache))
+        largest = max((shard.size for shard in dataset.manifest.shards), default=0)
+        yield dataclasses.replace(dataset, max_bytes=largest)
+
+
+def check_shard_files(dataset: AlpDataset) -> None:
+    """Checks that the shards that are there are those of the manifest, byte for byte; reads no rows.
 
     Raises:
         BadDataError: If one is missing, changed, or not in the manifest.
     """
-    _check_files(folder, manifest)
-    for shard in manifest.shards:
-        check_bytes(folder, shard)
+    _check_files(dataset)
+    for shard in dataset.manifest.shards:
+        with dataset.local(shard):
+            check_bytes(dataset.folder, shard)
 
 
-def _check_files(folder: Path, manifest: Manifest) -> None:
-    """The shards on disk are those of the manifest, no more and no fewer."""
-    listed = {shard.path for shard in manifest.shards}
-    found = {path.relative_to(folder).as_posix() for path in folder.glob("split=*/*.parquet")}
+def _check_files(dataset: AlpDataset) -> None:
+    """The shards that are there are those of the manifest, no more and no fewer."""
+    listed = {shard.path for shard in dataset.manifest.shards}
+    found = dataset.found()
     for missing in sorted(listed - found):
         raise BadDataError(
             f"{missing}: listed in the manifest, not on disk; build the data set again"
@@ -80,12 +103,9 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
         )
 
 
-def _check_quarantine(folder: Path, manifest: Manifest) -> None:
-    info = manifest.quarantine
-    path = folder / info.path
-    if not path.is_file() or sha256_of(path) != info.sha256:
-        raise BadDataError(f"{info.path}: missing or changed since the build")
-    lines = path.read_bytes().splitlines()
+def _check_quarantine(dataset: AlpDataset) -> None:
+    info = dataset.manifest.quarantine
+    lines = dataset.quarantine().splitlines()
     try:
         for line in lines:
             msgspec.json.decode(line, type=RejectedRecord)

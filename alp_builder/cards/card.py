@@ -60,7 +60,7 @@ def write_card(
         BadDataError: If a shard is missing or was changed since the build.
         UsageError: If matplotlib is not installed.
     """
-    check_shard_files(dataset.folder, dataset.manifest)
+    check_shard_files(dataset)
     figures = gather_figures(dataset, settings, classes)
     files = _texts(figures)
     pictures = draw(figures, hashlib.sha256(files[FIGURES]).hexdigest())
@@ -90,9 +90,9 @@ def check_card(dataset: AlpDataset, out: Path) -> CheckedCard:
         before = msgspec.json.decode(path.read_bytes(), type=CardFigures)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadDataError(
-            f"{path}: no figures of a card ({error}); write one with `alps card {dataset.folder} --out {out}`"
+            f"{path}: no figures of a card ({error}); write one with `alps card {dataset.name} --out {out}`"
         ) from error
-    check_shard_files(dataset.folder, dataset.manifest)
+    check_shard_files(dataset)
     # The vocabulary in its own order is not kept, and does not matter: rows are sorted.
     classes = tuple(sorted(name for name, _, _ in before.classes))
     now = gather_figures(dataset, before.settings, classes)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from alp_builder.cli.parsing import Verbs, add_json, add_verb, percent, print_json, say
+from alp_builder.cli.parsing import Verbs, add_json, add_verb, local_path, percent, print_json, say
 from alp_builder.errors import UsageError
 from alp_builder.fetch import default_cache, fetch_split
 from alp_builder.http_range import check_url
@@ -37,10 +37,20 @@ def add_parser(verbs: Verbs) -> None:
     add = parser.add_argument
     add("inputs", nargs="*", metavar="NARRATIVES",
         help="files of narratives (.jsonl, .gz, .zst), folders, globs, URLs")  # fmt: skip
-    add("--recordings", type=Path, metavar="DIR", help="folder of the recordings the records name")
+    add(
+        "--recordings",
+        type=local_path,
+        metavar="DIR",
+        help="folder of the recordings the records name",
+    )
     add("--localized-narratives", action="store_true",
         help="fetch the public recordings; NARRATIVES may be official splits (alps fetch --list)")  # fmt: skip
-    add("--out", type=Path, metavar="FILE", help="the narratives with forced times (JSON lines)")
+    add(
+        "--out",
+        type=local_path,
+        metavar="FILE",
+        help="the narratives with forced times (JSON lines)",
+    )
     add("--offset", type=float, default=0.0, metavar="S",
         help="seconds added to every time (0: the recording's own clock)")  # fmt: skip
     add("--keep", action="store_true",
@@ -53,7 +63,7 @@ def add_parser(verbs: Verbs) -> None:
     add = fetching.add_argument
     add(
         "--cache",
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help="folder of downloads ($ALPS_CACHE, else ~/.cache/alps)",
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from alp_builder.audit.coco import CocoTruth, read_truth
 from alp_builder.audit.coco_report import (
@@ -19,7 +18,7 @@ from alp_builder.audit.names import SYNONYMS, CategoryNames, read_synonyms
 from alp_builder.audit.report import gold_figures, gold_table
 from alp_builder.audit.samples import gold_sample, simulated_sample
 from alp_builder.audit.sweep import KNOBS, Setting, run_sweep, sweep_table
-from alp_builder.cli.parsing import Verbs, add_json, add_verb, print_json, say
+from alp_builder.cli.parsing import Verbs, add_json, add_verb, data_set, local_path, print_json, say
 from alp_builder.config import Value, load_config, parse_value
 from alp_builder.errors import UsageError
 from alp_builder.phrases import PhraseExtractor
@@ -38,14 +37,17 @@ def add_parser(verbs: Verbs) -> None:
     """Adds the verb to `alps`."""
     parser = add_verb(verbs, "audit", "compare ALPs with boxes or masks of truth", _EXAMPLE, run)
     add = parser.add_argument
-    add("folder", type=Path, metavar="DIR", nargs="?", help="folder of the data set")
-    add("--gold", type=Path, metavar="CSV", help="boxes of nouns, drawn by people")
-    add("--coco", type=Path, metavar="JSON", help="COCO instances with masks")
+    add("folder", type=data_set, metavar="DIR", nargs="?", help="folder or URL of the data set")
+    add("--gold", type=local_path, metavar="CSV", help="boxes of nouns, drawn by people")
+    add("--coco", type=local_path, metavar="JSON", help="COCO instances with masks")
     add(
-        "--truth", type=Path, metavar="JSONL", help="what each phrase means: a narrator's side file"
+        "--truth",
+        type=local_path,
+        metavar="JSONL",
+        help="what each phrase means: a narrator's side file",
     )
-    add("--classes", type=Path, metavar="JSON", help="base and novel classes, to tell apart")
-    add("--synonyms", type=Path, metavar="JSON", help="further names of categories")
+    add("--classes", type=local_path, metavar="JSON", help="base and novel classes, to tell apart")
+    add("--synonyms", type=local_path, metavar="JSON", help="further names of categories")
     add("--sizes", choices=("coco", "fraction"), default="coco",
         help="small, medium, large by 32^2 and 96^2 pixels, or by such shares of a 640 x 480 image")  # fmt: skip
     sweep = parser.add_argument_group("sweep, on narratives simulated for --coco, nothing is built")
@@ -56,9 +58,14 @@ def add_parser(verbs: Verbs) -> None:
         help="a choice and the values to try; may be repeated (the usual ones)")  # fmt: skip
     add("--limit", type=int, default=300, metavar="N", help="most images to narrate (300)")
     add("--seed", type=int, default=0, help="of the narrator (0)")
-    add("--narratives", type=Path, metavar="JSONL", help="real narratives of --gold, swept as well")
-    add("--plot", type=Path, metavar="PNG", help="draw the sweep (needs the extra `plots`)")
-    add("--config", type=Path, metavar="FILE", help="TOML file of choices to start from")
+    add(
+        "--narratives",
+        type=local_path,
+        metavar="JSONL",
+        help="real narratives of --gold, swept as well",
+    )
+    add("--plot", type=local_path, metavar="PNG", help="draw the sweep (needs the extra `plots`)")
+    add("--config", type=local_path, metavar="FILE", help="TOML file of choices to start from")
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
         help="set one choice to start from; may be repeated")  # fmt: skip
     add_json(parser)

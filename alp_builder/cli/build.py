@@ -15,15 +15,24 @@ import msgspec
 
 from alp_builder.build import BuildSummary, build
 from alp_builder.calibration import check_fits, read_calibration
-from alp_builder.cli.parsing import Verbs, add_json, add_verb, percent, print_json, say
+from alp_builder.cli.parsing import (
+    Verbs,
+    add_json,
+    add_verb,
+    data_set,
+    local_path,
+    percent,
+    print_json,
+    say,
+)
 from alp_builder.config import BuildConfig, config_dict, load_config, turned
 from alp_builder.errors import UsageError
-from alp_builder.inputs import LOCAL_SCHEMES, find_sources
+from alp_builder.inputs import find_sources
 from alp_builder.manifest import META_FOLDER, QUARANTINE
 from alp_builder.parts import Part, PartSummary, build_part
 from alp_builder.ray_executor import RayExecutor
 from alp_builder.reasons import PHRASE_REASONS, RECORD_REASONS, dropped_phrases
-from alp_builder.remote import is_http, is_url
+from alp_builder.remote import is_http
 
 DEFAULT_MAX_BAD_FRACTION = 0.01
 _PART_OPTIONS = "--num-shards and --shard-index"
@@ -50,7 +59,10 @@ def add_parser(verbs: Verbs) -> None:
         "inputs", nargs="*", metavar="INPUT", help="files (.jsonl, .gz, .zst), folders, globs, URLs"
     )
     parser.add_argument(
-        "--out", metavar="DIR", help="folder of the data set, or a URL such as s3://bucket/alps"
+        "--out",
+        type=data_set,
+        metavar="DIR",
+        help="folder of the data set, or a URL such as s3://bucket/alps",
     )
     parser.add_argument("--split", default="train", metavar="NAME", help="their split (train)")
     parser.add_argument(
@@ -64,7 +76,7 @@ def add_parser(verbs: Verbs) -> None:
         help="components (the default), tight, or calibrated=FILE: calibrated boxes beside the raw ones",
     )  # fmt: skip
     parser.add_argument("--with-traces", action="store_true", help="keep each ALP's trace points")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of choices")
+    parser.add_argument("--config", type=local_path, metavar="FILE", help="TOML file of choices")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
         help="set one choice, such as window.lag=-0.3; may be repeated",
@@ -97,7 +109,7 @@ def _add_machines(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--shard-index", type=int, metavar="I", help="which share: 0 to N-1")
     group.add_argument(
-        "--work", type=Path, metavar="DIR",
+        "--work", type=local_path, metavar="DIR",
         help="folder to work in where --out is a URL (default: one below the cache); with --num-shards"
         " one that all processes see",
     )  # fmt: skip
@@ -124,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
     options: dict[str, Any] = {"executor": executor} if executor else {}
     options |= {"workers": args.workers or _cores(), "progress": not args.json, "work": args.work}
     sources = find_sources(args.inputs, args.split)
-    out = _place(args.out)
+    out = _writable(args.out)
     if part is not None:
         return _run_part(part, build_part(sources, out, config, part, **options), args)
     summary = build(sources, out, config, **options)
@@ -159,7 +171,7 @@ def _part(args: argparse.Namespace) -> Part | None:
 
 def _run_part(part: Part, summary: PartSummary, args: argparse.Namespace) -> int:
     if args.json:
-        print_json({"out": args.out, **dataclasses.asdict(summary)})
+        print_json({"out": str(args.out), **dataclasses.asdict(summary)})
     else:
         say(part_lines(part, summary))
     return 0
@@ -185,15 +197,13 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _place(out: str) -> Path | str:
-    """`--out` as a folder, or as a URL."""
-    for scheme in LOCAL_SCHEMES:
-        out = out.removeprefix(scheme)
-    if is_http(out):
+def _writable(out: Path | str) -> Path | str:
+    """`--out`, unless it is of the web."""
+    if isinstance(out, str) and is_http(out):
         raise UsageError(
             f"--out {out}: nothing can be written to the web; a folder, s3:// or gs://"
         )
-    return out if is_url(out) else Path(out)
+    return out
 
 
 def with_boxes(config: BuildConfig, rule: str | None) -> BuildConfig:

@@ -22,7 +22,7 @@ from alp_builder.audit.fitting import (
 from alp_builder.audit.matching import MATCH_COLUMNS, match
 from alp_builder.audit.names import CategoryNames
 from alp_builder.calibration import INPUTS, Calibration, made_with
-from alp_builder.cli.parsing import Verbs, add_json, add_verb, print_json, say
+from alp_builder.cli.parsing import Verbs, add_json, add_verb, data_set, local_path, print_json, say
 from alp_builder.config import BuildConfig
 from alp_builder.errors import BadDataError, UsageError
 from alp_builder.files import write_atomic
@@ -51,14 +51,24 @@ def add_parser(verbs: Verbs) -> None:
     parser = add_verb(verbs, "calibrate", summary, _EXAMPLE, run)
     add = parser.add_argument
     add(
-        "folders", type=Path, nargs="+", metavar="DIR", help="data sets of narratives of the images"
+        "folders",
+        type=data_set,
+        nargs="+",
+        metavar="DIR",
+        help="data sets (folders, URLs) of narratives of the images",
     )
-    add("--coco", type=Path, required=True, metavar="JSON", help="COCO instances of the images")
-    add("--truth", type=Path, action="append", default=[], metavar="JSONL",
+    add(
+        "--coco",
+        type=local_path,
+        required=True,
+        metavar="JSON",
+        help="COCO instances of the images",
+    )
+    add("--truth", type=local_path, action="append", default=[], metavar="JSONL",
         help="what each phrase means; once for each DIR, in order (else matched by name)")  # fmt: skip
-    add("--classes", type=Path, required=True, metavar="JSON",
+    add("--classes", type=local_path, required=True, metavar="JSON",
         help='base and novel classes: {"base": [names], "novel": [names]}')  # fmt: skip
-    add("--out", type=Path, required=True, metavar="FILE", help="the calibration, JSON")
+    add("--out", type=local_path, required=True, metavar="FILE", help="the calibration, JSON")
     add_json(parser)
 
 

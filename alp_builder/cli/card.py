@@ -9,9 +9,9 @@ from pathlib import Path
 
 from alp_builder.cards import CardSettings, check_card, write_card
 from alp_builder.cards.classes import read_class_names
-from alp_builder.cli.parsing import Verbs, add_verb, say
+from alp_builder.cli.parsing import Verbs, add_verb, data_set, local_path, say
 from alp_builder.errors import BadDataError, UsageError
-from alp_builder.reader import open_alps
+from alp_builder.reader import is_remote, open_alps
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _EXAMPLE = """
@@ -26,22 +26,26 @@ def add_parser(verbs: Verbs) -> None:
         "write a data card (README.md, figures, pictures, Croissant) from shards, or check one"
     )
     parser = add_verb(verbs, "card", summary, _EXAMPLE, run)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the data set")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="CARD", help="folder of the card"
+        "folder", type=data_set, metavar="DIR", help="folder or URL of the data set"
+    )
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="CARD", help="folder of the card"
     )
     parser.add_argument(
         "--check", action="store_true", help="write nothing; fail if the card no longer agrees"
     )
     parser.add_argument("--name", help="short name of the data set (name of DIR)")
     parser.add_argument(
-        "--location", metavar="URL", help="where the shards are published (the path to DIR)"
+        "--location",
+        metavar="URL",
+        help="where the shards are published (DIR itself if it is a URL, else the path to it)",
     )
     parser.add_argument("--license", default="", metavar="ID", help="SPDX identifier of a licence")
     parser.add_argument("--url", default="", help="home page of the data set")
     parser.add_argument("--published", default="", metavar="YYYY-MM-DD", help="date of publication")
     parser.add_argument(
-        "--classes", type=Path, metavar="FILE", help="JSON of class names to count phrases of"
+        "--classes", type=local_path, metavar="FILE", help="JSON of class names to count phrases of"
     )
     parser.add_argument(
         "--simulated", action="store_true", help="the narratives are simulated, the images real"
@@ -74,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _settings(args: argparse.Namespace) -> CardSettings:
-    name = args.name or args.folder.resolve().name
+    remote = is_remote(args.folder)
+    name = args.name or Path(args.folder if remote else args.folder.resolve()).name
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"--name {name!r}: expected letters, digits, '_', '-' and '.', at most 96 of them"
@@ -83,7 +88,9 @@ def _settings(args: argparse.Namespace) -> CardSettings:
         raise UsageError(f"--published {args.published!r}: expected a date such as 2026-11-22")
     location = args.location
     if location is None:
-        location = Path(os.path.relpath(args.folder, args.out)).as_posix()
+        location = args.folder
+        if not remote:
+            location = Path(os.path.relpath(args.folder, args.out)).as_posix()
     return CardSettings(
         name=name,
         location=location,

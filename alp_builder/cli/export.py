@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from alp_builder.cli.parsing import Verbs, add_json, add_verb, print_json, say
+from alp_builder.cli.parsing import Verbs, add_json, add_verb, data_set, local_path, print_json, say
 from alp_builder.errors import UsageError
 from alp_builder.export import FORMATS, ExportSummary, Pictures, Selection, export
 from alp_builder.export.selection import BOXES
@@ -33,9 +32,13 @@ def add_parser(verbs: Verbs) -> None:
     """Adds the verb to `alps`."""
     summary = "write ALPs as COCO JSON, for FiftyOne or Hugging Face, or a selection as shards"
     parser = add_verb(verbs, "export", summary, _EXAMPLE, run)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the data set")
+    parser.add_argument(
+        "folder", type=data_set, metavar="DIR", help="folder or URL of the data set"
+    )
     parser.add_argument("--to", required=True, choices=FORMATS, help="what to write")
-    parser.add_argument("--out", type=Path, required=True, help="file (coco) or folder (others)")
+    parser.add_argument(
+        "--out", type=local_path, required=True, help="file (coco) or folder (others)"
+    )
     parser.add_argument(
         "--labels",
         choices=("noun", "phrase", "caption"),
@@ -44,8 +47,10 @@ def add_parser(verbs: Verbs) -> None:
     )
     parser.add_argument("--box", choices=list(BOXES), default="raw", help="which box (raw)")
     where = parser.add_argument_group("images (coco and fiftyone need one, hf embeds them)")
-    where.add_argument("--coco", type=Path, metavar="FILE", help="COCO file that lists the images")
-    where.add_argument("--images", type=Path, metavar="FOLDER", help="folder of the images")
+    where.add_argument(
+        "--coco", type=local_path, metavar="FILE", help="COCO file that lists the images"
+    )
+    where.add_argument("--images", type=local_path, metavar="FOLDER", help="folder of the images")
     chosen = parser.add_argument_group("selection")
     chosen.add_argument("--split", metavar="NAME", help="only this split")
     chosen.add_argument("--min-score", type=float, default=0.0, metavar="X", help="least quality")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from alp_builder.cli.parsing import Verbs, add_json, add_verb, print_json, say
+from alp_builder.cli.parsing import Verbs, add_json, add_verb, local_path, print_json, say
 from alp_builder.errors import UsageError
 from alp_builder.fetch import Fetched, default_cache, fetch_split
 from alp_builder.http_range import check_url
@@ -35,7 +35,7 @@ def add_parser(verbs: Verbs) -> None:
     add("--list", action="store_true", help="show the official splits, their counts and files")
     add(
         "--cache",
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help="folder (default: $ALPS_CACHE, else ~/.cache/alps)",
     )

@@ -22,7 +22,7 @@ from alp_builder.cli import (
     stats,
     validate,
 )
-from alp_builder.errors import AlpError
+from alp_builder.errors import AlpError, UsageError, printable
 
 VERBS = (
     fetch,
@@ -87,6 +87,12 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe has gone, as in `alps stats ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno is None:  # not of the system: a library's own, and a mistake of ours
+            raise
+        place = f"{error.filename}: " if error.filename is not None else ""
+        print(f"alps {parsed.verb}: {printable(place)}{error.strerror}", file=sys.stderr)  # noqa: T201
+        return UsageError.exit_code
     return code
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from alp_builder.errors import printable
+from alp_builder.inputs import LOCAL_SCHEMES
+from alp_builder.remote import is_url
 
 Verbs = Any  # argparse's action of sub-parsers, whose class is private
 
@@ -38,6 +41,30 @@ def add_verb(
     )
     parser.set_defaults(run=run)
     return parser
+
+
+def data_set(text: str) -> Path | str:
+    """The type of an argument that names a data set to read: a folder, or a URL such as `s3://bucket/alps`."""
+    text = _without_local_scheme(text)
+    return text if is_url(text) else Path(text)
+
+
+def local_path(text: str) -> Path:
+    """The type of an argument that names a file or folder of this machine."""
+    text = _without_local_scheme(text)
+    if is_url(text):
+        raise argparse.ArgumentTypeError(
+            f"{text}: expected a file or folder of this machine, not a URL; copy it with your storage's own tool"
+        )
+    return Path(text)
+
+
+def _without_local_scheme(text: str) -> str:
+    if not text:  # a shell variable that is not set; as a path it would mean the current folder
+        raise argparse.ArgumentTypeError("empty; expected a name")
+    for scheme in LOCAL_SCHEMES:
+        text = text.removeprefix(scheme)
+    return text
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

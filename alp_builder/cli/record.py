@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from alp_builder.cli.parsing import Verbs, add_json, add_verb, print_json, say
+from alp_builder.cli.parsing import Verbs, add_json, add_verb, local_path, print_json, say
 from alp_builder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,8 +31,14 @@ def add_parser(verbs: Verbs) -> None:
     summary = "narrate images in the browser: voice, pointer and caption become narratives"
     parser = add_verb(verbs, "record", summary, _EXAMPLE, run)
     add = parser.add_argument
-    add("images", type=Path, nargs="?", metavar="IMAGES", help="folder of the images to narrate")
-    add("--out", type=Path, required=True, metavar="DIR",
+    add(
+        "images",
+        type=local_path,
+        nargs="?",
+        metavar="IMAGES",
+        help="folder of the images to narrate",
+    )
+    add("--out", type=local_path, required=True, metavar="DIR",
         help="folder of narratives and recordings; goes on where it was")  # fmt: skip
     add("--annotators", default="", metavar="NAMES",
         help="names of who narrates, with commas; each gets a link; new ones join those known")  # fmt: skip

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from alp_builder.cli.parsing import Verbs, add_json, add_verb, print_json, say
+from alp_builder.cli.parsing import Verbs, add_json, add_verb, data_set, local_path, print_json, say
 from alp_builder.errors import UsageError
 from alp_builder.page import PageConfig, PageRequest, PageSummary, write_page
 
 _EXAMPLE = """
 alps show data/alps --images data/sample/world --out page.html
-alps show data/alps --images photos --where score>=0.5 --where head_lemma=dog --sample 1000 --out dogs.html
+alps show data/alps --images photos --where 'score>=0.5' --where head_lemma=dog --sample 1000 --out dogs.html
 alps show data/alps --images photos --narratives mine.jsonl --truth instances.json --predictions found/results.json
 """
 
@@ -30,27 +30,33 @@ def add_parser(verbs: Verbs) -> None:
     parser = add_verb(verbs, "show", summary, _EXAMPLE, run)
     limits = PageConfig()
     add = parser.add_argument
-    add("folder", type=Path, nargs="?", metavar="DIR",
-        help="folder of the data set; may be left out with --predictions")  # fmt: skip
-    add("--out", type=Path, default=Path("page.html"), metavar="FILE", help="the page (page.html)")
+    add("folder", type=data_set, nargs="?", metavar="DIR",
+        help="folder or URL of the data set; may be left out with --predictions")  # fmt: skip
+    add(
+        "--out",
+        type=local_path,
+        default=Path("page.html"),
+        metavar="FILE",
+        help="the page (page.html)",
+    )
     add("--images", action="append", default=[], metavar="[DATASET=]ROOT",
         help="folder of the images, as their data set's download lays them out; may be repeated")  # fmt: skip
-    add("--images-csv", type=Path, metavar="FILE",
+    add("--images-csv", type=local_path, metavar="FILE",
         help="CSV with the columns dataset_id, image_id, file_name")  # fmt: skip
     add("--link-images", action="store_true", help="refer to image files instead of embedding them")
     add("--narratives", action="append", default=[], metavar="INPUT",
         help="inputs of the build: whole traces and timed words; may be repeated")  # fmt: skip
     add("--split", metavar="NAME", help="only this split")
     add("--where", action="append", default=[], metavar="CONDITION",
-        help="narratives with an ALP such as score>=0.5, head_lemma=dog, is_plural=true,"
+        help="narratives with an ALP such as 'score>=0.5', head_lemma=dog, is_plural=true,"
         " caption~horse; may be repeated, then one ALP must fulfil all")  # fmt: skip
     add("--sample", type=int, default=limits.sample, metavar="N",
         help=f"most narratives, drawn at random ({limits.sample}; 0: all)")  # fmt: skip
     add("--seed", type=int, default=limits.seed, metavar="N", help="of the sample (0)")
-    add("--predictions", type=Path, metavar="FILE", help="COCO results of a model")
-    add("--predicted-on", type=Path, metavar="FILE",
+    add("--predictions", type=local_path, metavar="FILE", help="COCO results of a model")
+    add("--predicted-on", type=local_path, metavar="FILE",
         help="COCO file of their image and category ids (instances.json beside them)")  # fmt: skip
-    add("--truth", "--coco", type=Path, metavar="FILE", help="COCO instances of the images")
+    add("--truth", "--coco", type=local_path, metavar="FILE", help="COCO instances of the images")
     add("--threshold", type=float, default=limits.least_score, metavar="X",
         help=f"leave out predictions with a lower score ({limits.least_score})")  # fmt: skip
     add("--max-mb", type=float, default=limits.max_bytes / 1e6, metavar="X",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 import msgspec
 
+from alp_builder.cli.parsing import local_path
 from alp_builder.errors import UsageError
 from alp_builder.simulate import (
     PROFILES,
@@ -56,7 +56,7 @@ def _add_scenes(forms: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog=SCENES_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    scenes.add_argument("--out", type=Path, required=True, help="folder that shall appear")
+    scenes.add_argument("--out", type=local_path, required=True, help="folder that shall appear")
     defaults = SceneConfig()
     for field in SceneConfig.__struct_fields__:
         default = getattr(defaults, field)
@@ -87,8 +87,8 @@ def _add_narratives(forms: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = narratives.add_argument
-    add("--coco", type=Path, required=True, help="COCO instance file with polygons or RLE")
-    add("--out", type=Path, required=True, help="narratives file (.jsonl)")
+    add("--coco", type=local_path, required=True, help="COCO instance file with polygons or RLE")
+    add("--out", type=local_path, required=True, help="narratives file (.jsonl)")
     add("--profile", default="coco", help=f"noise: {', '.join(PROFILES)} (default coco)")
     add("--seed", type=int, default=0, help="seed (default 0)")
     add("--per-image", type=int, default=1, help="narratives of each image (default 1)")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 from alp_builder.cli.comparison_view import comparison_lines
-from alp_builder.cli.parsing import Verbs, add_json, add_verb, percent, print_json, say
+from alp_builder.cli.parsing import Verbs, add_json, add_verb, data_set, percent, print_json, say
 from alp_builder.cli.terminal import bar, section, shorten, sparkline, table, width
 from alp_builder.comparison import compare
 from alp_builder.manifest import Manifest
@@ -26,10 +25,12 @@ _BAR = 24
 def add_parser(verbs: Verbs) -> None:
     """Adds the verb to `alps`."""
     parser = add_verb(verbs, "stats", "describe a data set, or compare two builds", _EXAMPLE, run)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the data set")
+    parser.add_argument(
+        "folder", type=data_set, metavar="DIR", help="folder or URL of the data set"
+    )
     parser.add_argument(
         "--compare",
-        type=Path,
+        type=data_set,
         metavar="OTHER",
         help="an older build: what changed since, by reason and noun",
     )
@@ -131,17 +132,18 @@ def _noun_lines(statistics: Statistics) -> list[str]:
 def _record_lines(manifest: Manifest) -> list[str]:
     """Records set aside and records that lack something; nothing where all could be used."""
     counts = manifest.counts
+    lines = counts.get("lines", 0)
     rows = []
     for name, number in counts.items():
         reason = name.removeprefix("rejected.")
         if number and (name.startswith("rejected.") or name in RECORD_REASONS):
             words = RECORD_REASONS.get(reason, "")
-            rows.append([reason, f"{number:,}", percent(number, counts["lines"]), words])
+            rows.append([reason, f"{number:,}", percent(number, lines), words])
     if not rows:
         return []
     room = width() - 45
     return [
-        *section(f"of {counts['lines']:,} records"),
+        *section(f"of {lines:,} records"),
         *table([[*row[:3], shorten(row[3], room)] for row in rows], "<>><"),
     ]
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from alp_builder.cli.parsing import Verbs, add_json, add_verb, print_json, say
+from alp_builder.cli.parsing import Verbs, add_json, add_verb, data_set, print_json, say
 from alp_builder.errors import BadDataError
 from alp_builder.validation import validate
 
@@ -14,7 +13,9 @@ def add_parser(verbs: Verbs) -> None:
     """Adds the verb to `alps`."""
     summary = "check a data set: hashes, schema, ranges, counts"
     parser = add_verb(verbs, "validate", summary, "alps validate data/alps", run)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="folder of the data set")
+    parser.add_argument(
+        "folder", type=data_set, metavar="DIR", help="folder or URL of the data set"
+    )
     add_json(parser)
 
 

@@ -68,7 +68,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         infos = dataset.infos(self.split)
         if self.box == "calibrated" and "calibrated" not in dataset.manifest.groups:
             raise UsageError(
-                f"{dataset.folder}: no calibrated boxes; build with `--boxes calibrated=FILE`"
+                f"{dataset.name}: no calibrated boxes; build with `--boxes calibrated=FILE`"
             )
         for shard, table in zip(infos, dataset.shards(self.split), strict=True):
             yield shard, self.keep(table)

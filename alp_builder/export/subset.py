@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from alp_builder.config import ShardConfig
-from alp_builder.errors import UsageError
+from alp_builder.errors import BadDataError, UsageError
 from alp_builder.export.selection import Selection
 from alp_builder.extraction import DROPPED
 from alp_builder.files import write_atomic
@@ -38,11 +38,17 @@ def write_subset(dataset: AlpDataset, out: Path, selection: Selection) -> Counte
 
     Raises:
         UsageError: If the selection names a box: shards keep all of them.
+        BadDataError: If a shard, the quarantine file or the manifest's configuration is damaged.
     """
     if selection.box != "raw":
         raise UsageError("--box: shards keep every box there is; leave it out")
     manifest = dataset.manifest
-    config = msgspec.convert(manifest.config.get("shards", {}), ShardConfig)
+    try:
+        config = msgspec.convert(manifest.config.get("shards", {}), ShardConfig)
+    except msgspec.ValidationError as error:
+        raise BadDataError(
+            f"{dataset.name}: its configuration is none of ours ({error})"
+        ) from error
     counts: Counter[str] = Counter(alps=0, images=0)
     infos: list[ShardInfo] = []
     phrases = 0
@@ -51,8 +57,7 @@ def write_subset(dataset: AlpDataset, out: Path, selection: Selection) -> Counte
         phrases += table.group_by(["narrative_id", "phrase_index"]).aggregate([]).num_rows
         images = table.group_by(["dataset_id", "image_id"]).aggregate([]).num_rows
         counts.update(alps=table.num_rows, images=images)
-    quarantine = dataset.folder / manifest.quarantine.path
-    write_atomic(out / manifest.quarantine.path, quarantine.read_bytes())
+    write_atomic(out / manifest.quarantine.path, dataset.quarantine())
     chosen = msgspec.to_builtins(selection)
     fingerprint = hashlib.sha256(
         manifest.fingerprint.encode() + msgspec.json.encode(chosen, order="sorted")

@@ -132,7 +132,7 @@ def _ids(dataset: AlpDataset, condition: pc.Expression | None, split: str | None
     try:
         return pc.unique(column.cast(pa.string()))
     except pa.ArrowException as error:
-        raise BadDataError(f"{dataset.folder}: narrative_id is no text ({error})") from error
+        raise BadDataError(f"{dataset.name}: narrative_id is no text ({error})") from error
 
 
 def _groups(dataset: AlpDataset) -> list[str]:
@@ -147,7 +147,7 @@ def _typed(rows: pa.Table, dataset: AlpDataset) -> pa.Table:
         plain = rows.replace_schema_metadata(None)
         arrays = [plain[field.name].cast(field.type) for field in schema]
     except pa.ArrowException as error:
-        raise BadDataError(f"{dataset.folder}: a column is not of the schema ({error})") from error
+        raise BadDataError(f"{dataset.name}: a column is not of the schema ({error})") from error
     if any(array.null_count for array in arrays):
-        raise BadDataError(f"{dataset.folder}: a column has values missing; run `alps validate`")
+        raise BadDataError(f"{dataset.name}: a column has values missing; run `alps validate`")
     return pa.Table.from_arrays(arrays, names=schema.names)

@@ -11,7 +11,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """What to show.
 
     Attributes:
-        alps: Folder of a data set, or `None` for a page of predictions alone.
+        alps: Folder or URL of a data set, or `None` for a page of predictions alone.
         split: Which split of it; all if `None`.
         where: Conditions such as `score>=0.5` or `head_lemma=dog`; a narrative is shown, whole, if one of
             its ALPs fulfils all of them.
@@ -24,7 +24,7 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         link_images: Refer to image files instead of embedding them.
     """
 
-    alps: Path | None = None
+    alps: Path | str | None = None
     split: str | None = None
     where: list[str] = []
     images: list[str] = []

@@ -87,7 +87,7 @@ class _Gathering:
             self._names.append(image_id)
         return self._index[key]
 
-    def add_alps(self, folder: Path, only: CocoThings | None, progress: bool) -> None:
+    def add_alps(self, folder: Path | str, only: CocoThings | None, progress: bool) -> None:
         """The narratives of a data set; of images with predictions alone where there are any."""
         request, config = self.request, self.config
         dataset = open_alps(folder)
@@ -102,7 +102,7 @@ class _Gathering:
             told = read_told(request.narratives, wanted, made, config, progress)
         self.narratives, notes = page_narratives(chosen.rows, told, self.image, config)
         self.traces = _kind_of_traces(self.narratives, told)
-        self.about += [self._chosen(chosen, folder, only is not None), *notes]
+        self.about += [self._chosen(chosen, Path(folder).absolute().name, only is not None), *notes]
         self.about += self._of_traces(dataset.manifest, told, len(wanted))
 
     def add_things(self, predictions: CocoThings | None, truth: CocoThings | None) -> None:
@@ -146,9 +146,9 @@ class _Gathering:
             image.truth = shown
         image.width, image.height = max(known.width, 1), max(known.height, 1)
 
-    def _chosen(self, chosen: Chosen, folder: Path, predicted: bool) -> str:
+    def _chosen(self, chosen: Chosen, name: str, predicted: bool) -> str:
         number = len(self.narratives)
-        text = f"{number:,} of {chosen.total:,} narratives of {folder.name}"
+        text = f"{number:,} of {chosen.total:,} narratives of {name}"
         if self.request.where or predicted:
             text += f"; {chosen.matched:,} fit"
             text += f" {', '.join(self.request.where)}" if self.request.where else ""
@@ -213,7 +213,7 @@ def write_page(
             f" {', '.join(map(str, request.images)) or request.images_csv}"
         )
     document = PageDocument(
-        title=f"ALPs of {request.alps.absolute().name}" if request.alps else "Predictions",
+        title=f"ALPs of {Path(request.alps).absolute().name}" if request.alps else "Predictions",
         about=gathering.about,
         traces=gathering.traces,
         narratives=gathering.narratives,

@@ -145,9 +145,9 @@ def sign_again() -> Callable[..., Manifest]:
 
 
 def tree_bytes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of a data set except the lock, by relative path."""
+    """SHA-256 of every file of a data set except the locks, by relative path."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "lock"
+        if path.is_file() and path.name not in ("lock", "plan.lock")
     }

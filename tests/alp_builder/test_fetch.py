@@ -290,15 +290,16 @@ class _Downgrade(requests.adapters.BaseAdapter):
         pass
 
 
-def test_https_never_leads_down_to_http() -> None:
+@pytest.mark.parametrize("scheme", ["https", "HTTPS"])
+def test_https_never_leads_down_to_http(scheme: str) -> None:
     with requests.Session() as session:
         session.mount("https://", _Downgrade())
         with pytest.raises(FetchError, match="not safe"):
-            open_at(session, "https://example.org/x", 0, None, CONFIG)
+            open_at(session, f"{scheme}://example.org/x", 0, None, CONFIG)
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///etc/hostname", "ftp://a/b", "narratives.jsonl", "http://"]
+    "url", ["file:///etc/hostname", "ftp://a/b", "narratives.jsonl", "http://", "http://[bad/x"]
 )
 def test_only_web_addresses(url: str, target: Path) -> None:
     with pytest.raises(UsageError, match="no http or https address"):

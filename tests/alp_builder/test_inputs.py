@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import os
@@ -74,6 +75,25 @@ class TestFindSources:
         with pytest.raises(UsageError, match="no such file, folder or glob match"):
             find_sources([str(tmp_path / name)], "val")
 
+    @pytest.mark.parametrize("url", ["http://[bad/x.jsonl", "s3://[bad/"])
+    def test_what_is_no_address_is_named(self, url: str) -> None:
+        with pytest.raises(UsageError, match="no address"):
+            find_sources([url], "val")
+
+    def test_a_folder_that_cannot_be_listed_is_named(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = os.scandir
+
+        def scandir(place: str | Path) -> object:
+            if str(place).endswith("deep"):
+                raise PermissionError(errno.EACCES, "Permission denied", str(place))
+            return real(place)
+
+        monkeypatch.setattr(os, "scandir", scandir)
+        with pytest.raises(UsageError, match=r"deep: cannot be read \(Permission denied\)"):
+            find_sources([str(folder)], "val")
+
     def test_a_folder_without_narratives_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=r"no file in it ends in \.jsonl"):
             find_sources([str(tmp_path)], "val")
@@ -110,6 +130,20 @@ class TestLocalise:
         (tmp_path / name).write_bytes(packed)
         path = localise(_source(tmp_path / name), tmp_path / "copies", 200)
         assert path.read_bytes() == DATA
+
+    def test_no_room_for_the_copy_is_not_blamed_on_the_source(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(DATA))
+
+        @contextmanager
+        def full(_: Path) -> Iterator[None]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+            yield
+
+        monkeypatch.setattr("alp_builder.copies.atomic_file", full)
+        with pytest.raises(OSError, match="No space left"):
+            localise(_source(tmp_path / "x.jsonl.gz"), tmp_path / "copies", 200)
 
     @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
     @pytest.mark.parametrize("kept", [0.1, 0.5, 0.99])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from alp_builder.errors import BadDataError, UsageError
 from alp_builder.inputs import NarrativeSource, find_sources
 from alp_builder.object_store import ObjectStore
 from alp_builder.parts import Part, build_part
+from alp_builder.remote import shard_names
 from alp_builder.validation import validate
 from tests.alp_builder.conftest import SMALL_SHARDS, Builder, tree_bytes
 from tests.alp_builder.s3_server import s3_server
@@ -229,6 +231,19 @@ class TestOutput:
             assert done.narratives > 0
         assert run().built == 0
         assert objects(bucket) == expected
+
+
+@pytest.mark.parametrize("place", ["alps", "alps[1]", "a*b"])
+def test_stale_shards_go_whatever_the_place_is_called(place: str, tmp_path: Path) -> None:
+    store = ObjectStore(f"memory://{uuid.uuid4().hex}/{place}", tmp_path)
+    ours, stale, other = (
+        f"split=train/{name}.parquet" for name in ("part-0-of-1", "part-0-of-2", "mine")
+    )
+    for name in (ours, stale, other, "split=train/notes.txt"):
+        store.files.pipe_file(f"{store.root}/{name}", b"x")
+    assert shard_names(store.files, store.root) == {ours, stale, other}
+    store.keep_only({ours})
+    assert shard_names(store.files, store.root) == {ours, other}
 
 
 @pytest.mark.parametrize(

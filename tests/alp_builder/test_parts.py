@@ -9,9 +9,11 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,6 +140,30 @@ def test_shares_at_once_plan_once(
     assert len(plans) == 1
     build_here(inputs_of_two_splits, tmp_path / "out", *OPTIONS)
     assert tree_bytes(tmp_path / "out") == tree_bytes(built)
+
+
+def test_shares_of_what_is_built_already_wait_for_each_other(
+    run: Parts, inputs_of_two_splits: dict[str, Path], tmp_path: Path, build_here: Builder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """One that starts when another has just found all done must not plan beside a third that waited."""
+    out = tmp_path / "out"
+    build_here(inputs_of_two_splits, out, *OPTIONS)
+    real, at_work = parts_module.make_plan, threading.Lock()
+
+    def alone(*arguments: Any) -> Any:
+        assert at_work.acquire(blocking=False), "two plan at once"
+        time.sleep(0.3)
+        at_work.release()
+        return real(*arguments)
+
+    monkeypatch.setattr(parts_module, "make_plan", alone)
+    with ThreadPoolExecutor(5) as pool:
+        jobs = []
+        for index in range(5):
+            jobs.append(pool.submit(run, inputs_of_two_splits, out, index, 5))
+            time.sleep(0.25)
+        assert all(job.result().already_built for job in jobs)
 
 
 class TestOthersAtWork:

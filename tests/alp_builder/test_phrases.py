@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from alp_builder.config import PhraseConfig
 from alp_builder.errors import UsageError
-from alp_builder.phrases import Phrase, PhraseExtractor
+from alp_builder.phrases import Phrase, PhraseExtractor, load_pipeline
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +175,31 @@ def test_loading_the_model_imports_no_framework() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[0] == "[]"
+
+
+class TestAPipelineThatCannotBeLoaded:
+    @pytest.mark.parametrize(
+        "error",
+        [
+            MemoryError(),
+            ImportError("spacy/strings.so: failed to map segment from shared object"),
+            OSError(errno.ENOMEM, "Cannot allocate memory"),
+            ValueError("Could not reserve memory block"),
+            SystemError("error return without exception set"),
+        ],
+        ids=lambda error: type(error).__name__,
+    )
+    def test_lack_of_memory_is_told_as_such(
+        self, error: Exception, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr("spacy.load", fail)
+        with pytest.raises(MemoryError):
+            load_pipeline(PhraseConfig().spacy_model)
+
+    @pytest.mark.parametrize("model", ["no_such_model", "numpy", "pyarrow"])
+    def test_what_is_no_pipeline_is_named(self, model: str) -> None:
+        with pytest.raises(UsageError, match=f"spaCy model '{model}' .*phrases.spacy_model"):
+            load_pipeline(model)

@@ -132,6 +132,20 @@ def test_a_part_that_is_of_no_use_is_fetched_anew(
         assert found.read_bytes() == (data_set / info.path).read_bytes()
 
 
+def test_a_damaged_manifest_in_the_cache_is_mended(url: str, tmp_path: Path) -> None:
+    expected = remote(url, tmp_path).num_rows
+    (kept_manifest,) = tmp_path.glob("*/_alps/manifest.json")
+    kept_manifest.write_bytes(b"")  # as a full disk or a power cut leaves it
+    assert remote(url, tmp_path).num_rows == expected
+    assert kept_manifest.stat().st_size > 0
+
+
+def test_a_cache_that_cannot_be_is_one_line(url: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"file: no cache of shards .*Not a directory"):
+        open_alps(url, cache=tmp_path / "file")
+
+
 def test_changed_and_missing_shards_are_refused(data_set: Path, url: str, tmp_path: Path) -> None:
     there = remote(url, tmp_path)
     files, root = fsspec.core.url_to_fs(url)

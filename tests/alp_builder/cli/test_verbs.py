@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 import pytest
 
@@ -19,6 +21,7 @@ from alp_builder.cli.parsing import percent
 from alp_builder.config import BuildConfig, config_dict
 from alp_builder.errors import BadDataError, printable
 from alp_builder.executors import Executor
+from alp_builder.manifest import read_manifest, write_manifest
 from tests.alp_builder.conftest import Builder
 from tests.alp_builder.simulated import simulated_records, to_line, write_narratives
 
@@ -70,6 +73,14 @@ class TestHelp:
         code, out, _ = alps(verb, "--help")
         assert code == 0
         assert f"example:\n  alps {verb} " in out
+
+    @pytest.mark.parametrize("verb", [verb.__name__.rpartition(".")[2] for verb in main.VERBS])
+    def test_examples_mean_in_a_shell_what_they_say(self, verb: str, alps: Run) -> None:
+        _, out, _ = alps(verb, "--help")
+        lines = [line for line in out.splitlines() if line.startswith(f"  alps {verb} ")]
+        for line in lines:
+            words = list(shlex.shlex(line.rstrip("\\"), posix=True, punctuation_chars="<>"))
+            assert not {"<", ">", ">="} & set(words), "an unquoted condition writes a file"
 
     def test_version(self, alps: Run) -> None:
         code, out, _ = alps("--version")
@@ -263,6 +274,13 @@ class TestStats:
     def test_no_nouns(self, top: str, alps: Run, built: Path) -> None:
         assert alps("stats", built, "--top", top)[0] == 0
 
+    def test_a_manifest_that_lost_a_count(self, alps: Run, copy_of_built: Path) -> None:
+        manifest = read_manifest(copy_of_built)
+        counts = {"rejected.not_json": 1} | manifest.counts
+        del counts["lines"]
+        write_manifest(copy_of_built, msgspec.structs.replace(manifest, counts=counts))
+        assert alps("stats", copy_of_built)[0] == 0
+
     def test_a_data_set_without_rows(self, alps: Run, tmp_path: Path, build_here: Builder) -> None:
         (tmp_path / "x.jsonl").write_bytes(b"")
         build_here(tmp_path / "x.jsonl", tmp_path / "out")
@@ -325,6 +343,12 @@ class TestMain:
         [
             (KeyboardInterrupt(), 130, "stopped; run the same command again"),
             (BadDataError("a shard is\nbroken"), 1, "a shard is broken"),
+            (
+                OSError(28, "No space left on device", "a/b.json"),
+                2,
+                "a/b.json: No space left on dev",
+            ),
+            (OSError(13, "Permission denied"), 2, "alps stats: Permission denied"),
         ],
     )
     def test_errors_become_one_line_and_a_code(
@@ -338,13 +362,40 @@ class TestMain:
         assert (found, out, err.count("\n")) == (code, "", 1)
         assert words in err
 
-    def test_a_bug_is_not_hidden(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("bug", [ZeroDivisionError(), OSError("no errno, not the system's")])
+    def test_a_bug_is_not_hidden(self, bug: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: object) -> None:
-            raise ZeroDivisionError
+            raise bug
 
         monkeypatch.setattr(stats, "open_alps", fail)
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(type(bug)):
             main.main(["stats", "anywhere"])
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "validate LONG",
+            "stats LONG",
+            "build LONG --out OUT",
+            "build http://[bad/x.jsonl --out OUT",
+            "build FILE --out s3://[bad/x",
+            "fetch coco_val --base-url http://[bad",
+            "card ALPS --out FILE",
+            "export ALPS --to hf --out FILE/x",
+            "export ALPS --to coco --out FILE/x --images OUT",
+            "validate FILE",
+        ],
+    )
+    def test_what_cannot_be_is_one_line(
+        self, words: str, alps: Run, built: Path, file: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "out").mkdir()
+        places = {"LONG": "x" * 300, "OUT": tmp_path / "out", "FILE": file, "ALPS": built}
+        for name, place in places.items():
+            words = words.replace(name, str(place))
+        code, out, err = alps(*words.split())
+        assert code in (1, 2)
+        assert (out, err.count("\n")) == ("", 1)
 
 
 def test_a_real_build_of_one_process(file: Path, tmp_path: Path) -> None:

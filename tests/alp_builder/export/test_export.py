@@ -12,9 +12,9 @@ import pytest
 from pycocotools.coco import COCO
 
 from alp_builder.cli.main import main
-from alp_builder.errors import UsageError
+from alp_builder.errors import BadDataError, UsageError
 from alp_builder.export import Pictures, Selection, export
-from alp_builder.reader import open_alps
+from alp_builder.reader import AlpDataset, open_alps
 from alp_builder.validation import validate
 from tests.alp_builder.conftest import Builder
 from tests.alp_builder.export.conftest import World
@@ -213,6 +213,12 @@ class TestShards:
         counts = manifest.counts
         lost = sum(n for name, n in counts.items() if name.startswith("dropped."))
         assert counts["phrases"] == counts["phrases_with_alps"] + lost
+
+    def test_a_configuration_that_is_none_is_one_error(self, world: World, tmp_path: Path) -> None:
+        config = world.alps.manifest.config | {"shards": {"row_group_rows": "many"}}
+        manifest = msgspec.structs.replace(world.alps.manifest, config=config)
+        with pytest.raises(BadDataError, match="configuration is none of ours"):
+            export(AlpDataset(world.alps.folder, manifest), tmp_path / "a", "shards", TRAIN)
 
     def test_boxes_are_not_chosen(self, world: World, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="keep every box"):

@@ -171,12 +171,16 @@ class TestAddresses:
             "http://169.254.169.254/",
             "http://[fe80::1]",
             "http://0.0.0.0",
+            "http://127.1",
+            "http://2852039166/latest",
+            "http://0xa9.0xfe.0xa9.0xfe",
         ]
         far = [
             "https://example.org/localhost",
             "https://8.8.8.8",
             "http://localhost.example.org",
             "https://[2606:4700::1]",
+            "http://134744072",
         ]
         assert all(map(is_near, near))
         assert not any(map(is_near, far))
