@@ -10,7 +10,7 @@ import argparse
 import io
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -23,7 +23,7 @@ from pipelines.table.factors import COLLECTIONS, Collection, Factor
 from pipelines.table.plan import PRESETS, ROWS, Plan, world_settings
 from pipelines.table.report import settings_of, shown
 from pipelines.table.run import run_jobs
-from pipelines.table.summary import Estimate, RowSummary, summarise
+from pipelines.table.summary import Estimate, RowSummary, estimate, summarise
 
 
 class LevelSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,11 +33,15 @@ class LevelSummary(msgspec.Struct, frozen=True, kw_only=True):
         level: Its label.
         default: Whether it is a row of the table.
         summary: Of its row, None if it has not been run.
+        novel_gain: What novel classes gain over the row of the table, seed by seed; None for that row
+            itself, and where one of the two lacks a seed. Rows of a seed share their start, so this is
+            surer than the difference of two intervals.
     """
 
     level: str
     default: bool
     summary: RowSummary | None
+    novel_gain: Estimate | None = None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -107,13 +111,8 @@ def write_ablations(
         The lines of the table.
     """
     known = {row.name: row for row in rows}
-    levels = {
-        factor.name: [
-            LevelSummary(level=label, default=row in ROWS, summary=known.get(row.name))
-            for label, row in factor.levels
-        ]
-        for factor in collection.factors
-    }
+    seeds = len(plan.preset.seeds)
+    levels = {factor.name: summarise_levels(factor, known, seeds) for factor in collection.factors}
     record = {"simulated": True, "settings": settings_of(plan), "factors": levels}
     write_atomic(
         out.with_name(f"{out.name}.json"),
@@ -125,6 +124,28 @@ def write_ablations(
         file = out.with_name(f"{out.name}_{factor.name}.png")
         write_atomic(file, plot(factor, levels[factor.name]))
     return lines
+
+
+def summarise_levels(
+    factor: Factor, known: Mapping[str, RowSummary], seeds: int
+) -> list[LevelSummary]:
+    """The levels of a factor.
+
+    Args:
+        factor: The factor.
+        known: Rows that have results, by name.
+        seeds: How many seeds a whole row has.
+    """
+    (reference,) = (known.get(row.name) for _, row in factor.levels if row in ROWS)
+    out = []
+    for label, row in factor.levels:
+        found, gain = known.get(row.name), None
+        if found and reference and found is not reference:
+            here, there = found.ap50_novel.seeds, reference.ap50_novel.seeds
+            if len(here) == len(there) == seeds:
+                gain = estimate([a - b for a, b in zip(here, there, strict=True)])
+        out.append(LevelSummary(level=label, default=row in ROWS, summary=found, novel_gain=gain))
+    return out
 
 
 def markdown(
@@ -147,16 +168,17 @@ def markdown(
             "",
             f"## {factor.title[0].upper() + factor.title[1:]}",
             "",
-            "| | novel | base |",
-            "| --- | --- | --- |",
+            "| | novel | gain on novel, by seed | base |",
+            "| --- | --- | --- | --- |",
         ]
         for level in levels[factor.name]:
             label = f"**{level.level}**" if level.default else level.level
             found = level.summary
+            gain = shown(level.novel_gain) if level.novel_gain else ""
             cells = (
-                f"{shown(found.ap50_novel)} | {shown(found.ap50_base)}"
+                f"{shown(found.ap50_novel)} | {gain} | {shown(found.ap50_base)}"
                 if found
-                else "not run | not run"
+                else "not run | | not run"
             )
             lines.append(f"| {label} | {cells} |")
         lines += ["", f"![{factor.title}]({name}_{factor.name}.png)"]

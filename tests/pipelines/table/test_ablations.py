@@ -9,11 +9,11 @@ from alp_builder.errors import UsageError
 from pipelines.table.__main__ import _parser as table_parser
 from pipelines.table.__main__ import main as table_main
 from pipelines.table.__main__ import plan_of as table_plan
-from pipelines.table.ablations import _parser, chosen, plan_of, write_ablations
+from pipelines.table.ablations import _parser, chosen, plan_of, summarise_levels, write_ablations
 from pipelines.table.factors import ABLATIONS, COLLECTIONS, STUDIES, Factor
 from pipelines.table.plan import CONFIGS, ROWS, Plan, Row
 from pipelines.table.run import run_jobs
-from pipelines.table.summary import summarise
+from pipelines.table.summary import RowSummary, estimate, summarise
 from tests.pipelines.table.conftest import ROOT, fake
 
 FACTORS = [factor for collection in COLLECTIONS.values() for factor in collection.factors]
@@ -110,7 +110,8 @@ def test_ablations_take_the_table_s_runs_and_studies_keep_to_val() -> None:
     assert ablations.runs == table.runs
     assert (studies.split, studies.preset.seeds) == ("val", (0,))
     assert studies.runs != table.runs
-    assert [row.name for row in studies.rows[:2]] == ["fcosmo_none", "maskrcnn_alps"]
+    of_table = [row in ROWS for row in studies.rows]
+    assert of_table == sorted(of_table, reverse=True)  # the table's rows first
 
 
 def test_one_seed_is_said_to_have_no_interval(tmp_path: Path) -> None:
@@ -120,6 +121,30 @@ def test_one_seed_is_said_to_have_no_interval(tmp_path: Path) -> None:
     lines = write_ablations(plan, collection, [], tmp_path / "studies")
     assert "on the val split, 1,200 steps, one seed, which has no interval." in lines[2]
     assert "## FCOS-MO without ALPs: learning rate" in lines
+
+
+def row_summary(name: str, novel: list[float]) -> RowSummary:
+    """A row with these figures of its seeds on novel classes."""
+    found = estimate(novel)
+    return RowSummary(
+        name=name, model="fcosmo", supervision="alps", ap50_base=found, ap50_novel=found,
+        seconds=1.0, cpu_seconds=1.0, peak_memory_mb=1.0, peak_gpu_mb=0.0,
+    )  # fmt: skip
+
+
+def test_gains_are_taken_seed_by_seed() -> None:
+    """A gain of one point in every seed is sure, however much the seeds differ."""
+    (factor,) = chosen(ABLATIONS, ["box_loss"]).factors
+    rows = [
+        row_summary("fcosmo_alps", [10.0, 20.0, 30.0]),
+        row_summary("box_loss_05", [11.0, 21.0, 31.0]),
+        row_summary("box_loss_1", [11.0, 21.0]),
+    ]
+    table, half, whole = summarise_levels(factor, {row.name: row for row in rows}, 3)
+    assert half.novel_gain is not None
+    assert (half.novel_gain.mean, half.novel_gain.ci95) == (1.0, (1.0, 1.0))
+    assert table.novel_gain is None
+    assert whole.novel_gain is None  # a seed is missing
 
 
 def test_mistakes_of_users(capsys: pytest.CaptureFixture[str]) -> None:
