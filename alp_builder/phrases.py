@@ -207,7 +207,9 @@ class PhraseExtractor:
 
 
 _NO_MEMORY = re.compile(
-    "failed to map segment|annot allocate memory|ould not reserve memory|^SystemError: error return without"
+    "failed to map segment|annot allocate memory|ould not reserve memory"
+    # "error return without", or "... returned a result with": which of the two depends on where memory ended.
+    "|^SystemError: .*(without|with an) exception set"
 )
 """How compiled libraries report that they found no memory: the loader, the system, blis, Cython."""
 

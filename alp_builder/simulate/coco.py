@@ -104,6 +104,11 @@ def read_coco(path: Path) -> CocoInstances:
             raise BadDataError(
                 f"{path}: image {image.id} is of {size}, more than {MAX_PIXELS:,} pixels"
             )
+    for category in file.categories:
+        if not category.name.strip():
+            raise BadDataError(
+                f"{path}: category {category.id} has no name; give it one, or drop it"
+            )
     categories = {category.id: category for category in file.categories}
     known = {image.id for image in file.images}
     by_image: dict[int, list[CocoAnnotation]] = defaultdict(list)

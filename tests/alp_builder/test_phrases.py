@@ -186,6 +186,7 @@ class TestAPipelineThatCannotBeLoaded:
             OSError(errno.ENOMEM, "Cannot allocate memory"),
             ValueError("Could not reserve memory block"),
             SystemError("error return without exception set"),
+            SystemError("<class 'type'> returned a result with an exception set"),
         ],
         ids=lambda error: type(error).__name__,
     )

@@ -68,6 +68,14 @@ def test_damaged_annotations_are_named(tmp_path: Path, change: dict[str, Any], w
         read_coco(coco_file(tmp_path, [good | change]))
 
 
+def test_a_category_without_a_name_is_refused(tmp_path: Path) -> None:
+    """Nothing could be said of its things."""
+    path = coco_file(tmp_path, [{"id": 5, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9]}])
+    path.write_text(path.read_text().replace('"dog"', '" "'))
+    with pytest.raises(BadDataError, match="category 1 has no name"):
+        read_coco(path)
+
+
 def test_a_file_nested_without_end_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "deep.json"
     path.write_text('{"info": {"a": ' + "[" * 100_000 + "]" * 100_000 + "}}")
