@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import datetime
 import platform
-import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,8 +34,7 @@ from alp_builder.manifest import (
 )
 from alp_builder.progress import progress_bar
 from alp_builder.remote import file_system, reason, remote_errors, shard_names
-
-_PART = re.compile("split=[^/]+/part-[^/]+-of-[^/]+[.]parquet")
+from alp_builder.shards import SHARD_PATH
 
 CLAIM = f"{META_FOLDER}/building.json"
 
@@ -146,7 +144,7 @@ class ObjectStore:
         with self.errors():
             self.files.invalidate_cache()
             for name in shard_names(self.files, self.root):
-                if name not in names and _PART.fullmatch(name):
+                if name not in names and SHARD_PATH.fullmatch(name):
                     self.files.rm_file(self._path(name))
 
     def announce(self, manifest: Manifest) -> None:

@@ -28,7 +28,7 @@ from alp_builder.manifest import (
 )
 from alp_builder.planning import Plan
 from alp_builder.schema import SCHEMA_VERSION
-from alp_builder.shards import ShardInfo
+from alp_builder.shards import SHARD_PATH, ShardInfo
 
 
 class Destination(Protocol):
@@ -101,9 +101,10 @@ class LocalFolder:
 
     def keep_only(self, names: set[str]) -> None:
         """See `Destination`."""
-        for stale in self.folder.glob("split=*/part-*-of-*.parquet"):
-            if stale.relative_to(self.folder).as_posix() not in names:
-                stale.unlink()
+        for file in self.folder.glob("split=*/*.parquet"):
+            name = file.relative_to(self.folder).as_posix()
+            if name not in names and SHARD_PATH.fullmatch(name):
+                file.unlink()
         for empty in self.folder.glob("split=*"):
             if empty.is_dir() and not any(empty.iterdir()):
                 empty.rmdir()

@@ -11,6 +11,7 @@ shard has a **logical hash** of its rows alone, to be compared across versions.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -62,6 +63,10 @@ class ShardInfo(msgspec.Struct, frozen=True, kw_only=True):
 def shard_path(split: str, index: int, count: int) -> str:
     """Where a shard lies in the data set's folder, such as `split=train/part-00000-of-00002.parquet`."""
     return f"split={split}/part-{index:05d}-of-{count:05d}.parquet"
+
+
+SHARD_PATH = re.compile("split=[^/]+/part-[^/]*-of-[^/]*[.]parquet")
+"""What `shard_path` names look like, of any number of shards."""
 
 
 def image_hashes(dataset_ids: list[str], image_ids: list[str]) -> npt.NDArray[np.uint64]:

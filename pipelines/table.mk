@@ -5,10 +5,10 @@ PRESET ?= cpu
 TABLE ?=
 
 .PHONY: table table-quick
-table: $(VENV)/.train ## The paper's table in miniature, 3 seeds: results/table.{md,json,png}; one to two hours on two cores (PRESET=cpu|gpu, TABLE="--seeds 5")
+table: $(VENV)/.train ## The paper's table in miniature, 3 seeds: results/table.{md,json,png}; some hours on two cores (PRESET=cpu|gpu, TABLE="--seeds 5")
 	@$(PY) -W ignore -m pipelines.table --preset $(PRESET) --out results/table $(TABLE)
 
-table-quick: $(VENV)/.train ## The same with one short run of each row: results/table-quick.*; under 20 minutes on two cores
+table-quick: $(VENV)/.train ## The same with one short run of each row: results/table-quick.*; a sixth of the steps
 	@$(PY) -W ignore -m pipelines.table --preset $(PRESET) --quick --out results/table-quick $(TABLE)
 
 FACTORS ?=

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -18,17 +19,28 @@ from pipelines.table.data import prepare
 from pipelines.table.plan import PRESETS, QUICK, Plan, Preset, chosen_rows, world_settings
 from pipelines.table.report import markdown, write_report
 from pipelines.table.run import run_jobs
-from pipelines.table.summary import judge, summarise
+from pipelines.table.summary import RowSummary, judge, summarise
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = _parser().parse_args(arguments)
-    before = signal.signal(signal.SIGTERM, stop)
+    return guarded(lambda: _make_table(args))
+
+
+def _make_table(args: argparse.Namespace) -> None:
+    plan = plan_of(args)
+    rows = carry_out(plan)
+    files = write_report(plan, rows, args.out)
+    sys.stdout.write("\n".join(markdown(plan, rows, judge(rows), files[2].name)) + "\n")
+    sys.stdout.write(f"\nwritten: {', '.join(map(str, files))}\n")
+
+
+def guarded(work: Callable[[], None]) -> int:
+    """Do the work of a command that may be stopped, with one line for what goes wrong; returns its exit code."""
+    before = signal.signal(signal.SIGTERM, _stop)
     try:
-        plan = plan_of(args)
-        prepare(Path(plan.data), world_settings(plan.preset), [row.alps for row in plan.rows])
-        results = run_jobs(plan.jobs(), Path(plan.runs), plan.preset.slots)
+        work()
     except AlpError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
@@ -37,11 +49,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     finally:
         signal.signal(signal.SIGTERM, before)
-    rows = summarise(plan.rows, plan.preset.seeds, results)
-    files = write_report(plan, rows, args.out)
-    sys.stdout.write("\n".join(markdown(plan, rows, judge(rows), files[2].name)) + "\n")
-    sys.stdout.write(f"\nwritten: {', '.join(map(str, files))}\n")
     return 0
+
+
+def carry_out(plan: Plan) -> list[RowSummary]:
+    """Make the data of a plan and run what is left of it; its rows over their seeds."""
+    prepare(Path(plan.data), world_settings(plan.preset), [row.alps for row in plan.rows])
+    results = run_jobs(plan.jobs(), Path(plan.runs), plan.preset.slots)
+    return summarise(plan.rows, plan.preset.seeds, results)
 
 
 def plan_of(args: argparse.Namespace) -> Plan:
@@ -87,7 +102,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     add("--pretrain-steps", type=int, help="steps of the backbone that rows share")
     add("--slots", type=int, help="trainings at a time (default: cores on a CPU)")
     add("--data", type=Path, default=Path("data/table"), help="folder of world and ALPs")
-    add("--runs", type=Path, help="folder of the runs (default runs/table, or runs/table-quick)")
+    add("--runs", type=Path, help="folder of the runs (default one below runs/)")
     add("--split", choices=("val", "test"), help="split that is evaluated")
 
 
@@ -104,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def stop(*_: object) -> None:
+def _stop(*_: object) -> None:
     """Make a polite kill look like Ctrl-C."""
     raise KeyboardInterrupt
 

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import argparse
 import io
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from alp_builder.errors import AlpError, UsageError
+from alp_builder.errors import UsageError
 from alp_builder.files import write_atomic
-from pipelines.table.__main__ import add_common, changed, stop
-from pipelines.table.data import prepare
+from pipelines.table.__main__ import add_common, carry_out, changed, guarded
 from pipelines.table.factors import COLLECTIONS, Collection, Factor
-from pipelines.table.plan import PRESETS, ROWS, Plan, world_settings
+from pipelines.table.plan import PRESETS, ROWS, Plan
 from pipelines.table.report import settings_of, shown
-from pipelines.table.run import run_jobs
-from pipelines.table.summary import Estimate, RowSummary, estimate, summarise
+from pipelines.table.summary import Estimate, RowSummary, estimate
 
 
 class LevelSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,25 +44,15 @@ class LevelSummary(msgspec.Struct, frozen=True, kw_only=True):
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     args = _parser().parse_args(arguments)
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        collection = chosen(COLLECTIONS[args.collection], args.factors or ())
-        plan = plan_of(args, collection)
-        prepare(Path(plan.data), world_settings(plan.preset), [row.alps for row in plan.rows])
-        results = run_jobs(plan.jobs(), Path(plan.runs), plan.preset.slots)
-    except AlpError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on where it was\n")
-        return 130
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    rows = summarise(plan.rows, plan.preset.seeds, results)
+    return guarded(lambda: _ablate(args))
+
+
+def _ablate(args: argparse.Namespace) -> None:
+    collection = chosen(COLLECTIONS[args.collection], args.factors or ())
+    plan = plan_of(args, collection)
     out = args.out or Path("results") / collection.name
-    lines = write_ablations(plan, collection, rows, out)
+    lines = write_ablations(plan, collection, carry_out(plan), out)
     sys.stdout.write("\n".join(lines) + "\n")
-    return 0
 
 
 def chosen(collection: Collection, names: Sequence[str]) -> Collection:

@@ -61,10 +61,9 @@ def _level(
     config: str = "",
 ) -> Row:
     """A row of the table with a change."""
-    return Row(
+    return msgspec.structs.replace(
+        of,
         name=name,
-        model=of.model,
-        supervision=of.supervision,
         changes=changes,
         profile=profile,
         percent=percent,

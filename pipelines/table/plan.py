@@ -64,10 +64,10 @@ PRESETS = {
     "cpu": Preset(),
     "gpu": Preset(steps=12_000, pretrain_steps=5_000, device="cuda", slots=4, loader_workers=3),
 }
-"""`cpu` is meant for two cores and one to two hours, `gpu` for one GPU and a dozen cores."""
+"""`cpu` is meant for two cores and some hours, `gpu` for one GPU and a dozen cores."""
 
 QUICK = Preset(seeds=(0,), steps=600, pretrain_steps=1_000)
-"""`make table-quick`: one seed, under 20 minutes on two cores."""
+"""`make table-quick`: one seed, a sixth of the steps."""
 
 
 def world_settings(preset: Preset) -> SceneConfig:

@@ -87,9 +87,8 @@ def _read_names(path: Path) -> list[str]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             if path.suffix == ".csv":
-                return [
-                    row["name"] or "" for row in csv.DictReader(file)
-                ]  # none if it is too short
+                # A row that is too short has no name.
+                return [row["name"] or "" for row in csv.DictReader(file)]
             return [line.strip() for line in file if line.strip()]
     except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
         raise BadDataError(f"{path}: no list of names: {error}") from error
