@@ -167,6 +167,7 @@ ABLATIONS = Collection(
 _FCOSMO_NONE = _TABLE["fcosmo_none"]
 _MASKRCNN_ALPS = _TABLE["maskrcnn_alps"]
 _NAMES_128 = ("model.head.conv_dims=[128,128]", "model.head.classifier.in_channels=128")
+_KNOWN = (f"{_COLUMNS}.known_weight=1.0", f"{_COLUMNS}.max_phrases=64")
 
 STUDIES = Collection(
     name="studies",
@@ -201,6 +202,35 @@ STUDIES = Collection(
             levels=(
                 ("2", _ALPS),
                 ("4", _level("towers_4", "model.head.conv_dims=[64,64,64,64]")),
+            ),
+        ),
+        Factor(
+            name="width",
+            title="FCOS-MO with ALPs: channels of a tower",
+            levels=(("64", _ALPS), ("128", _level("towers_wide", *_NAMES_128))),
+        ),
+        Factor(
+            name="known",
+            title="FCOS-MO with ALPs: common phrases as negatives at things of base classes",
+            levels=(
+                ("weight 0", _ALPS),
+                ("weight 1", _level("known_1", *_KNOWN)),
+                (
+                    "weight 1, 100 detections an image",
+                    _level("known_1_100", *_KNOWN, "model.max_detections=100"),
+                ),
+            ),
+        ),
+        Factor(
+            name="positives",
+            title="FCOS-MO with ALPs: weight of a positive point",
+            levels=(
+                ("1", _ALPS),
+                ("quality of its ALP", _level("positives_quality", "model.alp.by_quality=true")),
+                (
+                    "IoU of its box with its ALP",
+                    _level("positives_agreement", "model.alp.by_agreement=true"),
+                ),
             ),
         ),
         Factor(

@@ -202,6 +202,17 @@ class AlpDataset:
         """ALPs of all images that have a file."""
         return int((self._first[self._rows + 1] - self._first[self._rows]).sum())
 
+    def common_phrases(self, most: int = 10_000) -> list[tuple[str, str]]:
+        """Distinct phrases and their head lemmas, by falling number of ALPs, then by text.
+
+        Args:
+            most: How many to give at most.
+        """
+        # ALPs of images without a file count too: reading them all in order is quicker than leaving them out.
+        counts = np.bincount(self.store["phrase"], minlength=len(self._texts))
+        order = np.argsort(-counts, kind="stable")[:most]  # phrases are sorted by text
+        return [(self._texts[i], self._heads[i]) for i in order]
+
     @property
     def portrait(self) -> NDArray[np.bool_] | None:
         """Whether each image is higher than wide, shape `(len(self),)`; `None` if unknown or alike."""

@@ -35,6 +35,7 @@ def build_model(
     base_names: Sequence[str],
     box_names: Sequence[str] | None = None,
     device: str | None = None,
+    phrases: Sequence[tuple[str, str]] = (),
 ) -> nn.Module:
     """The model of a config, on its device.
 
@@ -44,10 +45,15 @@ def build_model(
         base_names: Names of the classes with masks.
         box_names: Names of the classes of true-box batches.
         device: Where to put it; `train.device` unless given.
+        phrases: Phrases of the narratives and their head lemmas, the commonest first.
     """
     cfg.text.dim = embedder.dim
     columns = construct(
-        cfg.model.columns, embedder=embedder, base_names=base_names, box_names=box_names
+        cfg.model.columns,
+        embedder=embedder,
+        base_names=base_names,
+        box_names=box_names,
+        common_phrases=list(phrases),
     )
     torch.manual_seed(cfg.train.seed)
     model: nn.Module = construct(cfg.model, columns=columns)

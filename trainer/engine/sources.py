@@ -96,6 +96,12 @@ class TrainBatches:
         if comm.is_main_process():
             _refuse_leaks(sources, split, list(cfg.data.held_out))
 
+    def common_phrases(self) -> list[tuple[str, str]]:
+        """Phrases of the ALPs and their head lemmas, the commonest first; none without ALPs."""
+        sources = self._loader.dataset.sources.values()
+        alps = [s.records for s in sources if isinstance(s.records, AlpDataset)]
+        return alps[0].common_phrases() if alps else []
+
     def __iter__(self) -> Iterator[list[dict[str, Any]]]:
         for _, _, batch in self._loader:
             yield batch

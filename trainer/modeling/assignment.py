@@ -87,6 +87,20 @@ def points_inside(points: Tensor, boxes: Boxes) -> Tensor:
     return inside
 
 
+def known_weights(outside: Tensor, known: Tensor, column: Tensor) -> Tensor:
+    """Classification weights `(R, C)` of one mask image that has phrases among its columns.
+
+    Args:
+        outside: `(C,)` weights of the columns where no thing is.
+        known: `(K, C)` weights where a thing of class k is, the first K columns being the classes.
+        column: `(R,)` the column a point is positive for, or `BACKGROUND`.
+    """
+    weights = outside.repeat(len(column), 1)
+    positive = (column != BACKGROUND).nonzero()[:, 0]
+    weights[positive] = known[column[positive]]
+    return weights
+
+
 def alp_weights(
     points: Tensor,
     instances: Instances,

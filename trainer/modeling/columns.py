@@ -1,7 +1,14 @@
 """The columns of the classifier: which texts a batch is scored against, and what each one may teach.
 
 **Mask batch.** The columns are the base classes' names. Masks are exhaustive for them, so every column
-is a full negative wherever it is not positive.
+is a full negative wherever it is not positive. With `known_weight` the narratives' commonest phrases that name
+no base class are columns too: where a thing's class is known, what other phrases are *not* there is known as
+well (a dog with a mask is no rocket), which is the one clean thing to be learned about them. Elsewhere in
+the image they teach nothing.
+
+    common phrase, where a thing of a base class is positive    known_weight
+    ... that is a synonym of the class (cosine > 0.9)           0
+    common phrase, anywhere else                                0
 
 **ALP batch.** The columns are the unique phrases of the global batch (all processes). A narrative names
 some of what an image shows, never all, so a column is worth less, or nothing, as a negative:
@@ -62,6 +69,8 @@ class Columns:
         outside: Weight `(B, C)` of a column as a negative in each image, outside its own boxes.
         of_class: For each image, the column `(K_b,)` of each of its class indices.
         exhaustive: True if every weight is 1 (mask and box batches): no weighting is needed.
+        known: Weights `(K, C)` of the columns where class k of K is positive, of mask batches with
+            phrases; the positive column itself has 1. None where `outside` says it all.
     """
 
     texts: tuple[str, ...]
@@ -69,6 +78,7 @@ class Columns:
     outside: Tensor
     of_class: tuple[Tensor, ...]
     exhaustive: bool
+    known: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -81,6 +91,7 @@ class Columns:
             self.outside.to(device),
             tuple(c.to(device) for c in self.of_class),
             self.exhaustive,
+            None if self.known is None else self.known.to(device),
         )
 
     def relabel(self, instances: list[Instances]) -> list[Instances]:
@@ -112,6 +123,10 @@ class ColumnBuilder:
         plural_everywhere: Whether a plural phrase is a negative outside its own boxes after all.
         base_weight: Weight, as a negative, of another image's phrase that names a base class.
         base_columns: Whether ALP batches get the base names as further columns of that weight.
+        known_weight: Weight of common phrases as negatives at things of base classes in mask batches; 0
+            leaves the phrases out.
+        max_phrases: Most phrases there.
+        common_phrases: Phrases and their head lemmas, the commonest first.
     """
 
     def __init__(
@@ -125,6 +140,9 @@ class ColumnBuilder:
         plural_everywhere: bool = False,
         base_weight: float = 0.0,
         base_columns: bool = False,
+        known_weight: float = 0.0,
+        max_phrases: int = 128,
+        common_phrases: Sequence[tuple[str, str]] = (),
     ) -> None:
         self.embedder = embedder
         self.base_names = tuple(base_names)
@@ -135,6 +153,10 @@ class ColumnBuilder:
         self.plural_everywhere = plural_everywhere
         self.base_weight = base_weight
         self.base_columns = base_columns
+        self.known_weight = known_weight
+        base = self._casefolded()
+        free = [t for t, h in common_phrases if base.isdisjoint(_endings(t, h))]
+        self.mask_phrases = tuple(free[:max_phrases]) if known_weight > 0 else ()
 
     def __call__(self, batch: list[BatchItem]) -> Columns:
         """Columns of a batch, all of whose items have the same source.
@@ -148,6 +170,8 @@ class ColumnBuilder:
         source = sources.pop()
         if source == ALP:
             return self._of_phrases(batch)
+        if source == MASK and self.mask_phrases:
+            return self._of_known(len(batch))
         return self._of_names(self.box_names if source == BOX else self.base_names, len(batch))
 
     def _of_names(self, names: tuple[str, ...], images: int) -> Columns:
@@ -159,6 +183,24 @@ class ColumnBuilder:
             of_class=(everyone,) * images,
             exhaustive=True,
         )
+
+    def _of_known(self, images: int) -> Columns:
+        """Base names, and common phrases where a thing's class is known."""
+        names = self.embedder.classes(self.base_names)
+        phrases = self.embedder.phrases(self.mask_phrases)
+        beside = self.known_weight * (names @ phrases.T <= self.synonym_cosine).float()
+        outside = torch.cat([torch.ones(len(names)), torch.zeros(len(phrases))])
+        return Columns(
+            texts=self.base_names + self.mask_phrases,
+            embeddings=torch.cat([names, phrases]),
+            outside=outside.repeat(images, 1),
+            of_class=(torch.arange(len(names)),) * images,
+            exhaustive=False,
+            known=torch.cat([torch.ones(len(names), len(names)), beside], dim=1),
+        )
+
+    def _casefolded(self) -> set[str]:
+        return {name.casefold() for name in self.base_names}
 
     def _of_phrases(self, batch: list[BatchItem]) -> Columns:
         local = [
@@ -189,7 +231,7 @@ class ColumnBuilder:
     ) -> Tensor:
         """The table of the module docstring, `(B, C)`."""
         synonyms = self._synonyms(heads, embeddings)
-        base = {name.casefold() for name in self.base_names}
+        base = self._casefolded()
         named = [not base.isdisjoint(_endings(t, h)) for t, h in zip(texts, heads, strict=True)]
         is_base = torch.tensor(named, dtype=torch.bool)
         foreign = torch.full((len(texts),), self.foreign_weight)

@@ -27,13 +27,14 @@ from detectron2.modeling import Backbone
 from detectron2.modeling.meta_arch.fcos import FCOS, FCOSHead
 from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import Boxes, Instances
+from detectron2.structures.boxes import matched_pairwise_iou
 from fvcore.nn import sigmoid_focal_loss
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import generalized_box_iou_loss
 
 from trainer.engine.distributed import global_sum, process_count
-from trainer.modeling.assignment import PointTargets, alp_weights, match_points
+from trainer.modeling.assignment import PointTargets, alp_weights, known_weights, match_points
 from trainer.modeling.columns import ALP, MASK, SOURCES, BatchItem, ColumnBuilder, Columns
 from trainer.modeling.mask_branch import MaskBranch
 from trainer.modeling.text_classifier import DenseTextClassifier
@@ -53,6 +54,8 @@ class AlpLosses:
         centerness: Weight of the centerness loss.
         ring: Whether points inside an ALP's ignore box are ignored for its phrase.
         by_quality: Whether a positive point weighs its ALP's quality score.
+        by_agreement: Whether a positive point weighs the IoU of the box it predicts, of which it has
+            learned from masks, with its ALP's box.
     """
 
     classification: float = 1.0
@@ -60,6 +63,7 @@ class AlpLosses:
     centerness: float = 0.0
     ring: bool = True
     by_quality: bool = False
+    by_agreement: bool = False
 
 
 class FCOSMOHead(FCOSHead):  # type: ignore[misc]
@@ -217,6 +221,8 @@ class FCOSMO(FCOS):  # type: ignore[misc]
         targets = self.point_targets(source, columns, anchors, instances)
         normalizer = self._update_positives(source, targets.positive.sum())
         weights = self.alp if source == ALP else AlpLosses(box=1.0, centerness=1.0)
+        if source == ALP and self.alp.by_agreement:
+            self._weigh_agreement(targets, torch.cat(deltas, dim=1), Boxes.cat(anchors).tensor)
         losses = {"loss_cls": self._focal(torch.cat(logits, dim=1), targets) / normalizer}
         losses["loss_cls"] = losses["loss_cls"] * weights.classification
         positive = targets.positive
@@ -234,6 +240,21 @@ class FCOSMO(FCOS):  # type: ignore[misc]
             )
             losses["loss_centerness"] = loss / normalizer * weights.centerness
         return losses
+
+    @torch.no_grad()
+    def _weigh_agreement(self, targets: PointTargets, deltas: Tensor, anchors: Tensor) -> None:
+        """Multiply the weights of positive points by the IoU of predicted box and ALP's box.
+
+        Args:
+            targets: Of an ALP batch; changed.
+            deltas: `(B, R, 4)`, predicted.
+            anchors: `(R, 4)`.
+        """
+        image, point = targets.positive.nonzero(as_tuple=True)
+        predicted = self.box2box_transform.apply_deltas(deltas[image, point], anchors[point])
+        agreement = matched_pairwise_iou(Boxes(predicted), Boxes(targets.boxes[image, point]))
+        assert targets.weights is not None
+        targets.weights[image, point, targets.column[image, point]] *= agreement
 
     @torch.no_grad()
     def point_targets(
@@ -260,6 +281,8 @@ class FCOSMO(FCOS):  # type: ignore[misc]
                 weights.append(
                     alp_weights(points, per_image, outside, column_i, worth, ring=self.alp.ring)
                 )
+            elif columns.known is not None:
+                weights.append(known_weights(outside, columns.known, column_i))
         return PointTargets(
             torch.stack(column), torch.stack(boxes), torch.stack(weights) if weights else None
         )

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.engine.distributed import anywhere, global_share
-from trainer.modeling.assignment import BACKGROUND, alp_weights, points_inside
+from trainer.modeling.assignment import BACKGROUND, alp_weights, known_weights, points_inside
 from trainer.modeling.columns import ALP, MASK, BatchItem, ColumnBuilder, Columns
 from trainer.modeling.mask_branch import MaskBranch, pool
 from trainer.modeling.text_classifier import RegionTextClassifier
@@ -206,7 +206,8 @@ class TextROIHeads(StandardROIHeads):  # type: ignore[misc]
         predictions = self._predict(
             pyramid, [p.proposal_boxes for p in sampled], columns.embeddings
         )
-        weights = _region_weights(columns, sampled, targets, alp) if source == ALP else None
+        weighted = source == ALP or columns.known is not None
+        weights = _region_weights(columns, sampled, targets, alp) if weighted else None
         losses: dict[str, Tensor] = self.box_predictor.region_losses(predictions, sampled, weights)
         if self.mask_branch is not None and source == MASK:
             losses |= self.mask_branch.losses(pyramid, targets)
@@ -314,6 +315,9 @@ def _region_weights(
     for outside, proposals, truth in zip(columns.outside, sampled, targets, strict=True):
         classes = proposals.gt_classes
         column = torch.where(classes == NO_CLASS, BACKGROUND, classes)
+        if columns.known is not None:
+            weights.append(known_weights(outside, columns.known, column))
+            continue
         worth = proposals.gt_quality if alp.by_quality and proposals.has("gt_quality") else None
         centres = proposals.proposal_boxes.get_centers()
         weights.append(alp_weights(centres, truth, outside, column, worth, ring=alp.ring))

@@ -46,6 +46,14 @@ def test_rows_come_back_grouped_by_image(alps: AlpDataset, world: Path) -> None:
     assert str(alps.report) == "3 images, all found"
 
 
+def test_the_commonest_phrases_come_first(finder: ImageFinder, tmp_path: Path) -> None:
+    said = [("dog", "dog"), ("cat", "cat"), ("dog", "dog"), ("ant", "ant")]
+    rows = [alp("1", phrase, (0.1, 0.1, 0.5, 0.5), head_lemma=head) for phrase, head in said]
+    data = AlpDataset.open(write_shards(tmp_path / "a", rows), finder, cache=tmp_path / "cache")
+    assert data.common_phrases() == [("dog", "dog"), ("ant", "ant"), ("cat", "cat")]
+    assert data.common_phrases(most=1) == [("dog", "dog")]
+
+
 def test_how_shards_are_cut_does_not_matter(
     alps: AlpDataset, finder: ImageFinder, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from trainer.modeling.assignment import (
     BACKGROUND,
     PointTargets,
     alp_weights,
+    known_weights,
     match_points,
     points_inside,
 )
@@ -48,6 +49,16 @@ def test_the_ring_is_ignored_and_the_rest_is_negative() -> None:
         [1, 1, 1, 1],
     ]
     assert weights[:, 1].tolist() == [0.125] * 16
+
+
+def test_phrases_are_negatives_where_a_thing_s_class_is_known() -> None:
+    outside, known = torch.tensor([1.0, 1.0, 0.0]), torch.tensor([[1.0, 1.0, 0.5], [1.0, 1.0, 0.0]])
+    column = torch.tensor([BACKGROUND, 0, 1])
+    assert known_weights(outside, known, column).tolist() == [
+        [1.0, 1.0, 0.0],  # no thing here: phrases teach nothing
+        [1.0, 1.0, 0.5],
+        [1.0, 1.0, 0.0],  # a synonym of the second class
+    ]
 
 
 def test_without_the_ring_only_the_positive_point_is_no_negative() -> None:

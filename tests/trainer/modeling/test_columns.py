@@ -173,3 +173,56 @@ def test_a_batch_of_two_sources_is_refused() -> None:
         builder()([alp_item(), {"source": "mask"}])
     with pytest.raises(ValueError, match="one source"):
         builder()([{"source": "video"}])
+
+
+COMMON = (("brown dog", "dog"), ("cars", "car"), ("puppy", "puppy"), ("tree", "tree"))
+
+
+def mask_item() -> dict:
+    return {"source": "mask"}
+
+
+def test_common_phrases_are_negatives_at_things_of_base_classes_alone() -> None:
+    names = builder(base_names=("tree", "black dog"), known_weight=0.5, common_phrases=COMMON)
+    columns = names([mask_item(), mask_item()])
+    assert columns.texts == (
+        "tree",
+        "black dog",
+        "brown dog",
+        "cars",
+        "puppy",
+    )  # tree is a base name
+    assert columns.outside.tolist() == [[1.0, 1.0, 0.0, 0.0, 0.0]] * 2
+    assert columns.known is not None
+    assert columns.known.tolist() == [[1.0, 1.0, 0.5, 0.5, 0.5]] * 2
+    assert not columns.exhaustive
+    assert [c.tolist() for c in columns.of_class] == [[0, 1], [0, 1]]
+
+
+def test_a_common_phrase_is_no_negative_at_a_thing_it_is_a_synonym_of() -> None:
+    names = builder(base_names=("puppy",), known_weight=1.0, common_phrases=COMMON)
+    columns = names([mask_item()])
+    assert columns.texts == ("puppy", "brown dog", "cars", "tree")
+    assert columns.known is not None
+    assert columns.known.tolist() == [[1.0, 0.0, 1.0, 1.0]]  # brown dog: cosine 0.95
+
+
+def test_the_commonest_phrases_are_taken() -> None:
+    names = builder(known_weight=1.0, max_phrases=2, common_phrases=COMMON)
+    assert names([mask_item()]).texts == ("tree", "brown dog", "cars")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"known_weight": 0.0, "common_phrases": COMMON}, {"known_weight": 1.0}]
+)
+def test_without_weight_or_phrases_a_mask_batch_has_base_names(changes: dict) -> None:
+    columns = builder(**changes)([mask_item()])
+    assert columns.texts == ("tree",)
+    assert columns.exhaustive
+    assert columns.known is None
+
+
+def test_other_sources_have_no_common_phrases() -> None:
+    names = builder(known_weight=1.0, common_phrases=COMMON)
+    assert names([{"source": "box"}]).texts == ("tree",)
+    assert names(BATCH).known is None

@@ -11,6 +11,7 @@ from detectron2.structures import Boxes
 from detectron2.utils.events import EventStorage
 
 from tests.trainer.tiny import BASE, batch, fcosmo, item
+from trainer.modeling.assignment import BACKGROUND, PointTargets
 from trainer.modeling.columns import SOURCES
 from trainer.modeling.fcosmo import FCOSMO, AlpLosses, centerness_of
 
@@ -94,6 +95,25 @@ def test_quality_weighs_positives() -> None:
     model = fcosmo(alp=AlpLosses(by_quality=True))
     plain = fcosmo(alp=AlpLosses())
     assert model(items)["loss_cls"] != plain(items)["loss_cls"]
+
+
+def test_points_weigh_how_well_their_boxes_agree_with_the_alp() -> None:
+    """Each positive point predicts a box of a known size; its weight is the IoU with the ALP's."""
+    model = fcosmo(alp=AlpLosses(by_agreement=True))
+    column = torch.tensor([[0, BACKGROUND, 1]])
+    boxes = torch.tensor([[[0.0, 0.0, 16.0, 16.0], [0.0] * 4, [0.0, 0.0, 8.0, 16.0]]])
+    targets = PointTargets(column, boxes, torch.full((1, 3, 2), 0.5))
+    anchors = torch.tensor([[4.0, 4.0, 12.0, 12.0]] * 3)  # the centre is (8, 8), a stride 8
+    deltas = torch.ones(1, 3, 4)  # one stride to each side: the box (0, 0, 16, 16)
+    model._weigh_agreement(targets, deltas, anchors)
+    assert targets.weights is not None
+    assert targets.weights[0].tolist() == [[0.5, 0.5], [0.5, 0.5], [0.5, 0.25]]
+
+
+def test_agreement_lowers_the_loss_of_alps_and_of_nothing_else() -> None:
+    plain, agreeing = fcosmo(), fcosmo(alp=AlpLosses(by_agreement=True))
+    assert agreeing(batch(0, "alp"))["loss_cls"] < plain(batch(0, "alp"))["loss_cls"]
+    assert agreeing(batch(0))["loss_cls"] == plain(batch(0))["loss_cls"]
 
 
 def test_weights_of_losses_are_factors() -> None:

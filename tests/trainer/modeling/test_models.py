@@ -74,6 +74,19 @@ def test_alps_teach_boxes_where_asked(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", MODELS)
+def test_common_phrases_add_to_the_class_loss_of_masks_by_their_weight(kind: str) -> None:
+    def loss(weight: float, things: int = 3) -> float:
+        known = columns(known_weight=weight, common_phrases=(("star", "star"), ("moon", "moon")))
+        items = [item(0, things=things), item(1, things=things)]
+        return losses_of(MODELS[kind](columns=known), items)["loss_cls"]
+
+    plain = loss(0.0)
+    assert loss(1.0) > plain
+    assert loss(1.0) - plain == pytest.approx(2 * (loss(0.5) - plain), rel=1e-3)
+    assert loss(1.0, things=0) == pytest.approx(loss(0.0, things=0), rel=1e-6)  # no thing, no word
+
+
+@pytest.mark.parametrize("kind", MODELS)
 def test_true_boxes_teach_all_but_masks(kind: str) -> None:
     model = MODELS[kind](columns=columns(box_names=(*BASE, "star")))
     losses = losses_of(model, batch(0, "box"))

@@ -15,4 +15,6 @@ columns = L(ColumnBuilder)(
     plural_everywhere=False,
     base_weight=0.0,
     base_columns=False,
+    known_weight=0.0,
+    max_phrases=128,
 )

@@ -12,7 +12,9 @@ from trainer.modeling.text_classifier import DenseTextClassifier
 from .backbones import PIXEL_MEAN, PIXEL_STD, level_shapes, r50_p3_p7, tiny_p2_p5
 from .columns import columns
 
-_alp = L(AlpLosses)(classification=1.0, box=0.0, centerness=0.0, ring=True, by_quality=False)
+_alp = L(AlpLosses)(
+    classification=1.0, box=0.0, centerness=0.0, ring=True, by_quality=False, by_agreement=False
+)
 
 
 def _classifier(channels: int) -> Any:
