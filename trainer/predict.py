@@ -24,7 +24,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from alp_builder.errors import AlpError, UsageError
+from alp_builder.errors import AlpError, BadDataError, UsageError
 from trainer.data.items import read_image
 from trainer.data.loaders import item_of_image
 from trainer.engine.build import build_embedder, build_model
@@ -108,6 +108,7 @@ def load_model(cfg: Any, checkpoint: Path, *, average: bool = False) -> nn.Modul
     Raises:
         UsageError: If there is no checkpoint, it has no averaged weights, or is of another model or
             text encoder than the config's.
+        BadDataError: If the checkpoint is damaged, or does not say its base classes.
     """
     path = latest_checkpoint(checkpoint) if checkpoint.is_dir() else checkpoint
     if path is None:
@@ -120,7 +121,12 @@ def load_model(cfg: Any, checkpoint: Path, *, average: bool = False) -> nn.Modul
             f"{path}: trained with the text encoder {trained}, the config has "
             f"{embedder.fingerprint}; set text.name as in training"
         )
-    model = build_model(cfg, embedder, state["info"]["base"])
+    base = state["info"].get("base")
+    if not isinstance(base, list):
+        raise BadDataError(
+            f"{path}: does not say its base classes; expected a checkpoint of trainer.train"
+        )
+    model = build_model(cfg, embedder, base)
     try:
         model.load_state_dict(weights_of(state, path, average=average))
     except RuntimeError as error:

@@ -28,6 +28,9 @@ from trainer.files import whole
 FORMAT = 1
 """Version of the layout."""
 
+PARTS = ("format", "step", "model", "info")
+"""What every checkpoint has."""
+
 _NAME = re.compile(r"step_(\d{7,})\.pt")
 
 State = dict[str, Any]
@@ -56,9 +59,11 @@ def load_checkpoint(path: Path) -> State:
         UsageError: If there is no such file.
         BadDataError: If it is not one of ours, is damaged, or of a newer format.
     """
-    state = _load_tensors(path)
-    if not isinstance(state, dict) or "format" not in state or "model" not in state:
-        raise BadDataError(f"{path}: not a checkpoint of this project (no format, no model)")
+    found = _load_tensors(path)
+    state: State = found if isinstance(found, dict) else {}
+    missing = [part for part in PARTS if part not in state]
+    if missing:
+        raise BadDataError(f"{path}: not a checkpoint of this project (no {', no '.join(missing)})")
     if what := _problem(state):
         raise BadDataError(f"{path}: damaged checkpoint ({what})")
     if state["format"] > FORMAT:
@@ -142,7 +147,7 @@ def export_safetensors(checkpoint: Path, out: Path, *, average: bool = False) ->
     """
     state = load_checkpoint(checkpoint)
     weights = weights_of(state, checkpoint, average=average)
-    info = {k: str(v) for k, v in state.get("info", {}).items()} | {"step": str(state["step"])}
+    info = {k: str(v) for k, v in state["info"].items()} | {"step": str(state["step"])}
     with whole(out) as temporary:
         save_file({k: v.contiguous() for k, v in weights.items()}, temporary, metadata=info)
 
@@ -163,9 +168,9 @@ def _problem(state: State) -> str:
         isinstance(k, str) and isinstance(v, Tensor) for k, v in model.items()
     ):
         return "its model is no weights by name"
-    if not isinstance(state.get("step", 0), int):
+    if not isinstance(state["step"], int):
         return "its step is no number"
-    return "" if isinstance(state.get("info", {}), dict) else "its info is no dictionary"
+    return "" if isinstance(state["info"], dict) else "its info is no dictionary"
 
 
 def _load_safetensors(path: Path) -> dict[str, Tensor]:

@@ -106,6 +106,9 @@ def test_errors_say_what_is_wrong(tmp_path: Path) -> None:
     torch.save({"w": torch.ones(1)}, tmp_path / "foreign.pt")
     with pytest.raises(BadDataError, match="not a checkpoint of this project"):
         load_checkpoint(tmp_path / "foreign.pt")
+    save_checkpoint(tmp_path / "part.pt", {"model": {}, "info": {}})
+    with pytest.raises(BadDataError, match=r"not a checkpoint of this project \(no step\)"):
+        load_checkpoint(tmp_path / "part.pt")
     save_checkpoint(tmp_path / "new.pt", state(format=99))
     with pytest.raises(BadDataError, match="format 99"):
         load_checkpoint(tmp_path / "new.pt")
