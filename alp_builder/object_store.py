@@ -157,8 +157,9 @@ class ObjectStore:
         """Holds the place for this work folder.
 
         Raises:
-            UsageError: If another work folder holds it.
+            UsageError: If another work folder holds it, or it holds shards of somebody else.
         """
+        self._refuse_others()
         path = self._path(CLAIM)
         own = self._own_claim()
         with self.errors():
@@ -177,6 +178,25 @@ class ObjectStore:
         finally:
             with self.errors():
                 self.files.rm_file(path)
+
+    def _refuse_others(self) -> None:
+        """Refuses a place whose shards no build of ours has put there: publishing would remove them.
+
+        Raises:
+            UsageError: If there are any.
+        """
+        with self.errors():
+            self.files.invalidate_cache()
+            meta = self._path(META_FOLDER)
+            ours = (self.work / "uploaded").exists() or (
+                self.files.exists(meta) and bool(self.files.find(meta))
+            )
+            other = None if ours else min(shard_names(self.files, self.root), default=None)
+        if other is not None:
+            raise UsageError(
+                f"{self.url}: holds {other}, and no {META_FOLDER} tells that `alps build` wrote it: a build would"
+                " remove or mix it; name another place, or remove it yourself"
+            )
 
     def _check_claim(self, data: bytes, own: Claim) -> None:
         try:

@@ -191,6 +191,14 @@ class TestOutput:
         assert "damaged" in summary.notes[0]
         assert objects(bucket) == expected
 
+    def test_shards_of_somebody_else_are_left_alone(self, bucket: Any, run: Any) -> None:
+        other = "bucket/alps/split=train/part-00000-of-00002.parquet"
+        bucket.pipe_file(other, b"precious")
+        with pytest.raises(UsageError, match=r"holds split=train/part-.*name another place"):
+            run()
+        assert list(objects(bucket)) == [other.removeprefix("bucket/alps/")]
+        assert bucket.cat_file(other) == b"precious"
+
     def test_two_builds_from_two_places(self, bucket: Any, run: Any, tmp_path: Path) -> None:
         def second(name: str) -> None:
             if name == "before":
