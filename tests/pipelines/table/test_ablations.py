@@ -29,7 +29,8 @@ def test_every_factor_has_a_row_of_the_table_and_others() -> None:
     for factor in FACTORS:
         reference(factor)
         assert len({row.name for _, row in factor.levels}) == len(factor.levels) >= 2
-    assert {reference(factor).name for factor in ABLATIONS.factors} == {"fcosmo_alps"}
+    others = {f.name for f in ABLATIONS.factors if reference(f).name != "fcosmo_alps"}
+    assert others == {"box_loss_maskrcnn"}
 
 
 def test_levels_have_names_of_their_own() -> None:
@@ -40,7 +41,6 @@ def test_levels_have_names_of_their_own() -> None:
 
 def test_levels_of_ablations_change_one_thing() -> None:
     for factor in ABLATIONS.factors:
-        assert len(factor.levels) >= 3
         for label, row in factor.levels:
             if row not in ROWS:
                 ways = [
@@ -105,7 +105,9 @@ def test_ablations_take_the_table_s_runs_and_studies_keep_to_val() -> None:
     ablations, studies = plan_by_default(), plan_by_default("--collection", "studies")
     shared = [job for job in ablations.jobs() if job in table.jobs()]
     assert {job.name for job in shared if job.kind == "train"} == {
-        f"fcosmo_alps/seed{seed}" for seed in table.preset.seeds
+        f"{row}/seed{seed}"
+        for row in ("fcosmo_alps", "maskrcnn_alps")
+        for seed in table.preset.seeds
     }
     assert ablations.runs == table.runs
     assert (studies.split, studies.preset.seeds) == ("val", (0,))
