@@ -19,6 +19,9 @@ some of what an image shows, never all, so a column is worth less, or nothing, a
     phrase of other images only                                 0.125  (Detic's caption loss)
     ... that names a base class                                 0   (narratives are not exhaustive)
 
+Without `base_phrases`, a phrase that names a base class teaches nothing at all, own or foreign: masks teach those
+classes, and better. Its box still says what is there: a negative for the other phrases.
+
 The table is the matrix `outside` of shape (B, C). Inside an image's own boxes a second rule, the
 ignore ring, applies: see `trainer.modeling.assignment`.
 """
@@ -69,6 +72,7 @@ class Columns:
         outside: Weight `(B, C)` of a column as a negative in each image, outside its own boxes.
         of_class: For each image, the column `(K_b,)` of each of its class indices.
         exhaustive: True if every weight is 1 (mask and box batches): no weighting is needed.
+        taught: Factor `(C,)` of each column's weights in ALP batches, 0 or 1; None for all ones.
         known: Weights `(K, C)` of the columns where class k of K is positive, of mask batches with
             phrases; the positive column itself has 1. None where `outside` says it all.
     """
@@ -78,6 +82,7 @@ class Columns:
     outside: Tensor
     of_class: tuple[Tensor, ...]
     exhaustive: bool
+    taught: Tensor | None = None
     known: Tensor | None = None
 
     def __len__(self) -> int:
@@ -91,6 +96,7 @@ class Columns:
             self.outside.to(device),
             tuple(c.to(device) for c in self.of_class),
             self.exhaustive,
+            None if self.taught is None else self.taught.to(device),
             None if self.known is None else self.known.to(device),
         )
 
@@ -123,6 +129,7 @@ class ColumnBuilder:
         plural_everywhere: Whether a plural phrase is a negative outside its own boxes after all.
         base_weight: Weight, as a negative, of another image's phrase that names a base class.
         base_columns: Whether ALP batches get the base names as further columns of that weight.
+        base_phrases: Whether ALPs teach phrases that name a base class.
         known_weight: Weight of common phrases as negatives at things of base classes in mask batches; 0
             leaves the phrases out.
         max_phrases: Most phrases there.
@@ -140,6 +147,7 @@ class ColumnBuilder:
         plural_everywhere: bool = False,
         base_weight: float = 0.0,
         base_columns: bool = False,
+        base_phrases: bool = True,
         known_weight: float = 0.0,
         max_phrases: int = 128,
         common_phrases: Sequence[tuple[str, str]] = (),
@@ -153,6 +161,7 @@ class ColumnBuilder:
         self.plural_everywhere = plural_everywhere
         self.base_weight = base_weight
         self.base_columns = base_columns
+        self.base_phrases = base_phrases
         self.known_weight = known_weight
         base = self._casefolded()
         free = [t for t, h in common_phrases if base.isdisjoint(_endings(t, h))]
@@ -218,23 +227,33 @@ class ColumnBuilder:
             torch.tensor([index[p] for p in item["phrases"]], dtype=torch.long) for item in batch
         )
         heads = [head_of[t] for t in texts] + list(extra)
-        outside = self._negative_weights(batch, texts + extra, heads, embeddings, of_class)
-        return Columns(texts + extra, embeddings, outside, of_class, exhaustive=False)
+        is_base = self._named_base(texts + extra, heads)
+        outside = self._negative_weights(batch, heads, is_base, embeddings, of_class)
+        taught = None
+        if not self.base_phrases:
+            taught = torch.ones(len(heads))
+            taught[: len(texts)] -= is_base[: len(texts)].float()
+        return Columns(
+            texts + extra, embeddings, outside, of_class, exhaustive=False, taught=taught
+        )
+
+    def _named_base(self, texts: tuple[str, ...], heads: list[str]) -> Tensor:
+        """Which columns name a base class `(C,)`."""
+        base = self._casefolded()
+        named = [not base.isdisjoint(_endings(t, h)) for t, h in zip(texts, heads, strict=True)]
+        return torch.tensor(named, dtype=torch.bool)
 
     def _negative_weights(
         self,
         batch: list[BatchItem],
-        texts: tuple[str, ...],
         heads: list[str],
+        is_base: Tensor,
         embeddings: Tensor,
         of_class: tuple[Tensor, ...],
     ) -> Tensor:
         """The table of the module docstring, `(B, C)`."""
         synonyms = self._synonyms(heads, embeddings)
-        base = self._casefolded()
-        named = [not base.isdisjoint(_endings(t, h)) for t, h in zip(texts, heads, strict=True)]
-        is_base = torch.tensor(named, dtype=torch.bool)
-        foreign = torch.full((len(texts),), self.foreign_weight)
+        foreign = torch.full((len(heads),), self.foreign_weight)
         foreign[is_base] = self.base_weight
         outside = foreign.repeat(len(batch), 1)
         for row, item, own in zip(outside, batch, of_class, strict=True):

@@ -226,3 +226,18 @@ def test_other_sources_have_no_common_phrases() -> None:
     names = builder(known_weight=1.0, common_phrases=COMMON)
     assert names([{"source": "box"}]).texts == ("tree",)
     assert names(BATCH).known is None
+
+
+def test_phrases_of_base_classes_can_be_left_to_the_masks() -> None:
+    assert builder()(BATCH).taught is None
+    columns = builder(base_names=("tree", "dog"), base_phrases=False)(BATCH)
+    assert columns.texts == ("brown dog", "cars", "puppy", "tree", "black dog")
+    assert columns.taught is not None
+    assert columns.taught.tolist() == [0.0, 1.0, 1.0, 0.0, 0.0]
+
+
+def test_base_names_as_columns_of_their_own_stay_negatives() -> None:
+    names = builder(base_names=("dog", "tree"), base_phrases=False, base_columns=True)(BATCH)
+    assert names.texts[-1] == "dog"
+    assert names.taught is not None
+    assert names.taught[-1].item() == 1.0

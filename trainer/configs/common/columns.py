@@ -15,6 +15,7 @@ columns = L(ColumnBuilder)(
     plural_everywhere=False,
     base_weight=0.0,
     base_columns=False,
+    base_phrases=True,
     known_weight=0.0,
     max_phrases=128,
 )
