@@ -87,6 +87,18 @@ def test_common_phrases_add_to_the_class_loss_of_masks_by_their_weight(kind: str
 
 
 @pytest.mark.parametrize("kind", MODELS)
+def test_phrases_of_base_classes_left_to_the_masks_teach_no_names(kind: str) -> None:
+    items = batch(0, "alp")
+    everything = sorted({phrase for one in items for phrase in one["phrases"]})
+    left = columns(base_names=everything, base_phrases=False)
+    losses = losses_of(MODELS[kind](columns=left), items)
+    assert losses["loss_cls"] == 0
+    assert sum(losses.values()) > 0 or kind == "fcosmo"  # proposals learn from their boxes
+    some = columns(base_names=everything[:1], base_phrases=False)
+    assert 0 < losses_of(MODELS[kind](columns=some), items)["loss_cls"]
+
+
+@pytest.mark.parametrize("kind", MODELS)
 def test_true_boxes_teach_all_but_masks(kind: str) -> None:
     model = MODELS[kind](columns=columns(box_names=(*BASE, "star")))
     losses = losses_of(model, batch(0, "box"))
