@@ -160,6 +160,17 @@ ABLATIONS = Collection(
             ),
         ),
         Factor(
+            name="base_phrases",
+            title="phrases of ALPs that name base classes",
+            levels=(
+                ("learned", _ALPS),
+                (
+                    "left to the masks",
+                    _level("base_phrases_left", f"{_COLUMNS}.base_phrases=false"),
+                ),
+            ),
+        ),
+        Factor(
             name="alternation",
             title="mask batches : ALP batches",
             levels=(
