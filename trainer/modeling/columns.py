@@ -164,8 +164,9 @@ class ColumnBuilder:
         self.base_phrases = base_phrases
         self.known_weight = known_weight
         base = self._casefolded()
-        free = [t for t, h in common_phrases if base.isdisjoint(_endings(t, h))]
-        self.mask_phrases = tuple(free[:max_phrases]) if known_weight > 0 else ()
+        # A text may come with two heads, as verb and noun: it is one column all the same.
+        free = dict.fromkeys(t for t, h in common_phrases if base.isdisjoint(_endings(t, h)))
+        self.mask_phrases = tuple(free)[:max_phrases] if known_weight > 0 else ()
 
     def __call__(self, batch: list[BatchItem]) -> Columns:
         """Columns of a batch, all of whose items have the same source.

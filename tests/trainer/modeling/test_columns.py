@@ -207,6 +207,12 @@ def test_a_common_phrase_is_no_negative_at_a_thing_it_is_a_synonym_of() -> None:
     assert columns.known.tolist() == [[1.0, 0.0, 1.0, 1.0]]  # brown dog: cosine 0.95
 
 
+def test_a_phrase_with_two_heads_is_one_column() -> None:
+    twice = (("cars", "car"), ("cars", "cars"), ("puppy", "puppy"))
+    names = builder(known_weight=1.0, common_phrases=twice)
+    assert names([mask_item()]).texts == ("tree", "cars", "puppy")
+
+
 def test_the_commonest_phrases_are_taken() -> None:
     names = builder(known_weight=1.0, max_phrases=2, common_phrases=COMMON)
     assert names([mask_item()]).texts == ("tree", "brown dog", "cars")
