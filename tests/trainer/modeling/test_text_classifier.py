@@ -28,6 +28,40 @@ def test_the_dense_logit_is_scaled_cosine_plus_bias() -> None:
         assert logits[b, c, y, x].item() == pytest.approx(20 * cosine.item() - 1.5, abs=1e-4)
 
 
+@pytest.mark.parametrize("spread", [1.0, 1e3], ids=["even", "ill-conditioned"])
+def test_texts_brought_to_features_give_the_logits_of_features_brought_to_texts(
+    spread: float,
+) -> None:
+    """A narrow map takes another way than a wide one: the same values and gradients as the plain formula."""
+    torch.manual_seed(0)
+    classifier = DenseTextClassifier(8, 24)
+    with torch.no_grad():
+        classifier.projection.weight *= torch.logspace(0, -math.log10(spread), 8)[:, None, None]
+        classifier.projection.bias.normal_(std=0.1)
+    features = F.relu(torch.randn(2, 8, 5, 7)).requires_grad_()
+    texts = F.normalize(torch.randn(6, 24), dim=1)
+    unit = F.normalize(classifier.projection(features), dim=1)
+    plain = 50 * torch.einsum("bdhw,cd->bchw", unit, texts) + classifier.bias
+    logits = classifier(features, texts)
+    torch.testing.assert_close(logits, plain, rtol=1e-4, atol=1e-3)
+    weights = torch.randn_like(logits)
+    leaves = [features, *classifier.projection.parameters()]
+    ours = torch.autograd.grad((logits * weights).sum(), leaves)
+    theirs = torch.autograd.grad((plain * weights).sum(), leaves)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3 * float(other.abs().max()))
+
+
+def test_a_feature_of_nothing_has_the_bias_as_its_logit() -> None:
+    classifier = DenseTextClassifier(4, 6)
+    features = torch.zeros(1, 4, 2, 2, requires_grad=True)
+    logits = classifier(features, F.normalize(torch.randn(3, 6), dim=1))
+    assert logits.flatten().tolist() == pytest.approx([-4.6] * 12)
+    logits.sum().backward()
+    assert features.grad is not None
+    assert torch.isfinite(features.grad).all()
+
+
 def test_the_region_logit_is_scaled_cosine_and_the_background_is_zero() -> None:
     classifier = RegionTextClassifier(6, 5, scale=50.0)
     features, texts = torch.randn(4, 6), F.normalize(torch.randn(3, 5), dim=1)
