@@ -5,15 +5,15 @@ PRESET ?= cpu
 TABLE ?=
 
 .PHONY: table table-quick
-table: $(VENV)/.train ## The paper's table in miniature, 3 seeds: results/table.{md,json,png}; some hours on two cores (PRESET=cpu|gpu, TABLE="--seeds 5")
+table: $(VENV)/.train ## The paper's table in miniature, 3 seeds: results/table.{md,json,png}; two hours on two cores (PRESET=cpu|gpu, TABLE="--seeds 5", TABLE=--report for what is done so far)
 	@$(PY) -W ignore -m pipelines.table --preset $(PRESET) --out results/table $(TABLE)
 
-table-quick: $(VENV)/.train ## The same with one short run of each row: results/table-quick.*; a sixth of the steps
+table-quick: $(VENV)/.train ## The same with one short run of each row: results/table-quick.*; half the steps, one seed, 18 minutes on two cores
 	@$(PY) -W ignore -m pipelines.table --preset $(PRESET) --quick --out results/table-quick $(TABLE)
 
 FACTORS ?=
 .PHONY: ablations studies
-ablations: $(VENV)/.train ## One factor at a time round FCOS-MO with ALPs: results/ablations.* (FACTORS="box_loss noise", TABLE="--seeds 1 --steps 1000")
+ablations: $(VENV)/.train ## One factor at a time round FCOS-MO with ALPs: results/ablations.* (FACTORS="box_loss noise", TABLE="--seeds 1 --steps 1000", TABLE=--report)
 	@$(PY) -W ignore -m pipelines.table.ablations --preset $(PRESET) \
 	    $(if $(FACTORS),--factors $(FACTORS)) $(TABLE)
 

@@ -18,7 +18,7 @@ from alp_builder.errors import AlpError, UsageError
 from pipelines.table.data import prepare
 from pipelines.table.plan import PRESETS, QUICK, Plan, Preset, chosen_rows, world_settings
 from pipelines.table.report import markdown, write_report
-from pipelines.table.run import run_jobs
+from pipelines.table.run import read_result, run_jobs
 from pipelines.table.summary import RowSummary, judge, summarise
 
 
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _make_table(args: argparse.Namespace) -> None:
     plan = plan_of(args)
-    rows = carry_out(plan)
+    rows = carry_out(plan, report_only=args.report)
     files = write_report(plan, rows, args.out)
     sys.stdout.write("\n".join(markdown(plan, rows, judge(rows), files[2].name)) + "\n")
     sys.stdout.write(f"\nwritten: {', '.join(map(str, files))}\n")
@@ -52,8 +52,17 @@ def guarded(work: Callable[[], None]) -> int:
     return 0
 
 
-def carry_out(plan: Plan) -> list[RowSummary]:
-    """Make the data of a plan and run what is left of it; its rows over their seeds."""
+def carry_out(plan: Plan, *, report_only: bool = False) -> list[RowSummary]:
+    """Make the data of a plan and run what is left of it; its rows over their seeds.
+
+    Args:
+        plan: What to run.
+        report_only: Run nothing, take what is done. It may be asked for while a run is at work.
+    """
+    if report_only:
+        found = {job.name: read_result(job, Path(plan.runs)) for job in plan.jobs()}
+        done = {name: result for name, result in found.items() if result is not None}
+        return summarise(plan.rows, plan.preset.seeds, done)
     prepare(Path(plan.data), world_settings(plan.preset), [row.alps for row in plan.rows])
     results = run_jobs(plan.jobs(), Path(plan.runs), plan.preset.slots)
     return summarise(plan.rows, plan.preset.seeds, results)
@@ -103,6 +112,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     add("--slots", type=int, help="trainings at a time (default: cores on a CPU)")
     add("--data", type=Path, default=Path("data/table"), help="folder of world and ALPs")
     add("--runs", type=Path, help="folder of the runs (default one below runs/)")
+    add("--report", action="store_true", help="run nothing: write what is done so far")
     add("--split", choices=("val", "test"), help="split that is evaluated")
 
 

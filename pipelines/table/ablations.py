@@ -51,7 +51,8 @@ def _ablate(args: argparse.Namespace) -> None:
     collection = chosen(COLLECTIONS[args.collection], args.factors or ())
     plan = plan_of(args, collection)
     out = args.out or Path("results") / collection.name
-    lines = write_ablations(plan, collection, carry_out(plan), out)
+    rows = carry_out(plan, report_only=args.report)
+    lines = write_ablations(plan, collection, rows, out)
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -161,6 +162,8 @@ def markdown(
         for level in levels[factor.name]:
             label = f"**{level.level}**" if level.default else level.level
             found = level.summary
+            if found and len(found.ap50_novel.seeds) < len(preset.seeds):
+                label += f" ({len(found.ap50_novel.seeds)} of {len(preset.seeds)} seeds so far)"
             gain = shown(level.novel_gain) if level.novel_gain else ""
             cells = (
                 f"{shown(found.ap50_novel)} | {gain} | {shown(found.ap50_base)}"

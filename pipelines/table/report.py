@@ -72,9 +72,13 @@ def markdown(
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
+        so_far = len(row.ap50_novel.seeds)
+        part = (
+            f" ({so_far} of {len(preset.seeds)} seeds so far)" if so_far < len(preset.seeds) else ""
+        )
         memory = row.peak_memory_mb if not row.peak_gpu_mb else row.peak_gpu_mb
         lines.append(
-            f"| {MODEL_NAMES[row.model]} | {SUPERVISION_NAMES[row.supervision]} "
+            f"| {MODEL_NAMES[row.model]} | {SUPERVISION_NAMES[row.supervision]}{part} "
             f"| {shown(row.ap50_base)} | {shown(row.ap50_novel)} "
             f"| {row.seconds:,.0f} | {row.cpu_seconds:,.0f} | {memory:,.0f} |"
         )

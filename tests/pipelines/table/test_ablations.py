@@ -9,7 +9,14 @@ from alp_builder.errors import UsageError
 from pipelines.table.__main__ import _parser as table_parser
 from pipelines.table.__main__ import main as table_main
 from pipelines.table.__main__ import plan_of as table_plan
-from pipelines.table.ablations import _parser, chosen, plan_of, summarise_levels, write_ablations
+from pipelines.table.ablations import (
+    _parser,
+    chosen,
+    main,
+    plan_of,
+    summarise_levels,
+    write_ablations,
+)
 from pipelines.table.factors import ABLATIONS, COLLECTIONS, STUDIES, Factor
 from pipelines.table.plan import CONFIGS, ROWS, Plan, Row
 from pipelines.table.run import run_jobs
@@ -92,6 +99,20 @@ def test_shared_levels_run_once(tmp_path: Path) -> None:
         "ablations_box_loss.png",
         "ablations_noise.png",
     }
+
+
+def test_a_report_of_what_is_done_runs_nothing(tmp_path: Path) -> None:
+    runs, out = tmp_path / "r", tmp_path / "so_far"
+    words = ["--factors", "box_loss", "--runs", str(runs), "--out", str(out), "--seeds", "2"]
+    plan = plan_of(_parser().parse_args(words), chosen(ABLATIONS, ["box_loss"]))
+    run_jobs(plan.jobs()[:4], Path(plan.runs), 2, fake(), poll=0.02, progress=False)
+    before = {file: file.stat().st_mtime_ns for file in runs.rglob("*")}
+    assert main([*words, "--report"]) == 0
+    assert {file: file.stat().st_mtime_ns for file in runs.rglob("*")} == before
+    table = out.with_suffix(".md").read_text()
+    assert "| **0** (1 of 2 seeds so far) |" in table
+    assert "| 0.5 (1 of 2 seeds so far) |" in table
+    assert "| 1 | not run" in table
 
 
 def plan_by_default(*arguments: str) -> Plan:
