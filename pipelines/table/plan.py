@@ -67,7 +67,7 @@ PRESETS = {
 """`cpu` is meant for two cores and some hours, `gpu` for one GPU and a dozen cores."""
 
 QUICK = Preset(seeds=(0,), steps=600, pretrain_steps=1_000)
-"""`make table-quick`: one seed, a sixth of the steps."""
+"""`make table-quick`: one seed, half the steps."""
 
 
 def world_settings(preset: Preset) -> SceneConfig:
