@@ -60,6 +60,7 @@ def _level(
     profile: str = "coco",
     percent: int = 100,
     config: str = "",
+    times: int = 1,
 ) -> Row:
     """A row of the table with a change."""
     return msgspec.structs.replace(
@@ -69,6 +70,7 @@ def _level(
         profile=profile,
         percent=percent,
         config=config,
+        times=times,
     )
 
 
@@ -177,6 +179,22 @@ ABLATIONS = Collection(
                 ("3 : 1", _level("alternation_3_1", "data.train.alternation.masks=3")),
                 ("1 : 1", _ALPS),
                 ("1 : 3", _level("alternation_1_3", "data.train.alternation.alps=3")),
+            ),
+        ),
+        Factor(
+            name="schedule",
+            title="steps",
+            levels=(("as in the table", _ALPS), ("twice as many", _level("schedule_2", times=2))),
+        ),
+        Factor(
+            name="schedule_maskrcnn",
+            title="steps of Mask R-CNN*",
+            levels=(
+                ("as in the table", _MASKRCNN_ALPS),
+                (
+                    "twice as many",
+                    _level("schedule_maskrcnn_2", of=_MASKRCNN_ALPS, times=2),
+                ),
             ),
         ),
         Factor(

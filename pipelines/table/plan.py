@@ -136,6 +136,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         profile: Noise profile of the narrator whose ALPs are used.
         percent: How many of the train split's narratives are used.
         config: Config below `CONFIGS`; of the model and the supervision unless given.
+        times: How many times the preset's steps it has.
     """
 
     name: str
@@ -145,6 +146,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     profile: str = "coco"
     percent: int = 100
     config: str = ""
+    times: int = 1
 
     @property
     def alps(self) -> AlpSet:
@@ -192,7 +194,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def job(self, row: Row, seed: int) -> Job:
         """The training of a row."""
         backbone = self._pretraining(seed).name
-        test = f"{self.data}/world"
+        test, steps = f"{self.data}/world", self.preset.steps * row.times
         return Job(
             name=f"{row.name}/seed{seed}",
             kind="train",
@@ -204,10 +206,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 f"data.test.loader.images.images={test}/{self.split}",
                 f"data.train.num_workers={self.preset.loader_workers}",
                 f"train.init_weights={self.runs}/{backbone}/backbone.safetensors",
-                f"train.loop.max_steps={self.preset.steps}",
+                f"train.loop.max_steps={steps}",
                 *row.changes,
             ),
-            steps=self.preset.steps,
+            steps=steps,
             threads=self.preset.threads,
             backbone=backbone,
         )

@@ -37,7 +37,7 @@ def test_every_factor_has_a_row_of_the_table_and_others() -> None:
         reference(factor)
         assert len({row.name for _, row in factor.levels}) == len(factor.levels) >= 2
     others = {f.name for f in ABLATIONS.factors if reference(f).name != "fcosmo_alps"}
-    assert others == {"box_loss_maskrcnn"}
+    assert others == {"box_loss_maskrcnn", "schedule_maskrcnn"}
 
 
 def test_levels_have_names_of_their_own() -> None:
@@ -55,6 +55,7 @@ def test_levels_of_ablations_change_one_thing() -> None:
                     row.profile != "coco",
                     row.percent != 100,
                     bool(row.config),
+                    row.times != 1,
                 ]
                 assert sum(ways) == 1, label
 

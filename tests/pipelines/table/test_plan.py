@@ -65,3 +65,9 @@ def test_the_table_has_three_seeds_and_the_quick_one_has_one() -> None:
 def test_jobs_survive_json(plan: Plan, tmp_path: Path) -> None:
     job = plan.jobs()[-1]
     assert msgspec.json.decode(msgspec.json.encode(job), type=type(job)) == job
+
+
+def test_a_row_can_have_more_steps(plan: Plan) -> None:
+    twice = plan.job(msgspec.structs.replace(ROWS[0], times=2), seed=0)
+    assert twice.steps == 2 * plan.preset.steps
+    assert f"train.loop.max_steps={twice.steps}" in twice.overrides
