@@ -97,7 +97,7 @@ class Site:
             progress: Whether uploads are shown.
 
         Raises:
-            UsageError: If a folder is given to work in although the data set goes to a folder, that folder
+            UsageError: If a folder is given to work in although the data set goes to a folder, the place
                 holds shards of somebody else, or the storage of a URL cannot be reached.
         """
         if not is_url(str(out)):
@@ -106,11 +106,13 @@ class Site:
                     "--work is for a data set that goes to a URL; a folder has its work within it"
                 )
             folder = Path(out)
-            _refuse_others(folder)
-            return cls(str(out), Workplace(folder / META_FOLDER), LocalFolder(folder))
-        url = str(out)
-        base = work if work is not None else _default_work(url)
-        return cls(url, Workplace(base), ObjectStore(url, base, progress=progress))
+            site = cls(str(out), Workplace(folder / META_FOLDER), LocalFolder(folder))
+        else:
+            url = str(out)
+            base = work if work is not None else _default_work(url)
+            site = cls(url, Workplace(base), ObjectStore(url, base, progress=progress))
+        _refuse_others(site)
+        return site
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -123,18 +125,19 @@ class Site:
                 yield
 
 
-def _refuse_others(folder: Path) -> None:
-    """Refuses a folder whose shards no build of ours has written: publishing would remove them.
+def _refuse_others(site: Site) -> None:
+    """Refuses a place whose shards no build of ours has written: publishing would remove them.
 
     Raises:
         UsageError: If there are any.
     """
-    if not (folder / META_FOLDER).exists():
-        for other in folder.glob("split=*/*.parquet"):
-            raise UsageError(
-                f"{folder}: holds {other.relative_to(folder)}, and no {META_FOLDER} tells that `alps build` wrote"
-                " it: a build would remove or mix it; name another folder, or remove it yourself"
-            )
+    other = site.destination.stranger()
+    if other is not None:
+        kind = "place" if is_url(site.name) else "folder"
+        raise UsageError(
+            f"{site.name}: holds {other}, and no {META_FOLDER} tells that `alps build` wrote it: a build would"
+            f" remove or mix it; name another {kind}, or remove it yourself"
+        )
 
 
 def _default_work(url: str) -> Path:

@@ -104,6 +104,17 @@ class ObjectStore:
             self.files.invalidate_cache()
             return bool(self.files.exists(self._path(f"{META_FOLDER}/{MANIFEST}")))
 
+    def stranger(self) -> str | None:
+        """See `Destination`; what this work folder has uploaded is ours, too."""
+        if (self.work / "uploaded").exists():
+            return None
+        meta = self._path(META_FOLDER)
+        with self.errors():
+            self.files.invalidate_cache()
+            if self.files.exists(meta) and self.files.find(meta):
+                return None
+            return min(shard_names(self.files, self.root), default=None)
+
     def holds(self, name: str, sha256: str, size: int | None) -> bool:
         """Whether an object of this size is there; its bytes are not fetched to be hashed."""
         path = self._path(name)
@@ -157,9 +168,8 @@ class ObjectStore:
         """Holds the place for this work folder.
 
         Raises:
-            UsageError: If another work folder holds it, or it holds shards of somebody else.
+            UsageError: If another work folder holds it.
         """
-        self._refuse_others()
         path = self._path(CLAIM)
         own = self._own_claim()
         with self.errors():
@@ -178,25 +188,6 @@ class ObjectStore:
         finally:
             with self.errors():
                 self.files.rm_file(path)
-
-    def _refuse_others(self) -> None:
-        """Refuses a place whose shards no build of ours has put there: publishing would remove them.
-
-        Raises:
-            UsageError: If there are any.
-        """
-        with self.errors():
-            self.files.invalidate_cache()
-            meta = self._path(META_FOLDER)
-            ours = (self.work / "uploaded").exists() or (
-                self.files.exists(meta) and bool(self.files.find(meta))
-            )
-            other = None if ours else min(shard_names(self.files, self.root), default=None)
-        if other is not None:
-            raise UsageError(
-                f"{self.url}: holds {other}, and no {META_FOLDER} tells that `alps build` wrote it: a build would"
-                " remove or mix it; name another place, or remove it yourself"
-            )
 
     def _check_claim(self, data: bytes, own: Claim) -> None:
         try:

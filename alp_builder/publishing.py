@@ -42,6 +42,10 @@ class Destination(Protocol):
         """Whether there is a manifest, damaged or not."""
         ...
 
+    def stranger(self) -> str | None:
+        """A shard that is there although nothing tells that a build of ours put it there, if there is one."""
+        ...
+
     def holds(self, name: str, sha256: str, size: int | None) -> bool:
         """Whether a file is there whole, as far as can be told without fetching it."""
         ...
@@ -83,6 +87,13 @@ class LocalFolder:
     def has_manifest(self) -> bool:
         """See `Destination`."""
         return manifest_path(self.folder).exists()
+
+    def stranger(self) -> str | None:
+        """See `Destination`."""
+        if (self.folder / META_FOLDER).exists():
+            return None
+        shards = self.folder.glob("split=*/*.parquet")
+        return min((shard.relative_to(self.folder).as_posix() for shard in shards), default=None)
 
     def holds(self, name: str, sha256: str, size: int | None) -> bool:  # noqa: ARG002  the hash decides
         """See `Destination`."""
