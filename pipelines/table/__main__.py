@@ -18,7 +18,7 @@ from alp_builder.errors import AlpError, UsageError
 from pipelines.table.data import prepare
 from pipelines.table.plan import PRESETS, QUICK, Plan, Preset, chosen_rows, world_settings
 from pipelines.table.report import markdown, write_report
-from pipelines.table.run import read_result, run_jobs
+from pipelines.table.run import results_so_far, run_jobs
 from pipelines.table.summary import RowSummary, judge, summarise
 
 
@@ -58,11 +58,16 @@ def carry_out(plan: Plan, *, report_only: bool = False) -> list[RowSummary]:
     Args:
         plan: What to run.
         report_only: Run nothing, take what is done. It may be asked for while a run is at work.
+
+    Raises:
+        UsageError: If nothing is done that could be reported, or as `run_jobs`.
+        BadDataError: As `run_jobs`.
     """
     if report_only:
-        found = {job.name: read_result(job, Path(plan.runs)) for job in plan.jobs()}
-        done = {name: result for name, result in found.items() if result is not None}
-        return summarise(plan.rows, plan.preset.seeds, done)
+        results = results_so_far(plan.jobs(), Path(plan.runs))
+        if not (rows := summarise(plan.rows, plan.preset.seeds, results)):
+            raise UsageError(f"{plan.runs}: no run of these settings is done; run without --report")
+        return rows
     prepare(Path(plan.data), world_settings(plan.preset), [row.alps for row in plan.rows])
     results = run_jobs(plan.jobs(), Path(plan.runs), plan.preset.slots)
     return summarise(plan.rows, plan.preset.seeds, results)

@@ -19,7 +19,7 @@ from alp_builder.files import write_atomic
 from pipelines.table.__main__ import add_common, carry_out, changed, guarded
 from pipelines.table.factors import COLLECTIONS, Collection, Factor
 from pipelines.table.plan import PRESETS, ROWS, Plan
-from pipelines.table.report import settings_of, shown
+from pipelines.table.report import part_done, settings_of, shown
 from pipelines.table.summary import Estimate, RowSummary, estimate
 
 
@@ -162,8 +162,7 @@ def markdown(
         for level in levels[factor.name]:
             label = f"**{level.level}**" if level.default else level.level
             found = level.summary
-            if found and len(found.ap50_novel.seeds) < len(preset.seeds):
-                label += f" ({len(found.ap50_novel.seeds)} of {len(preset.seeds)} seeds so far)"
+            label += part_done(found, preset) if found else ""
             gain = shown(level.novel_gain) if level.novel_gain else ""
             cells = (
                 f"{shown(found.ap50_novel)} | {gain} | {shown(found.ap50_base)}"

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from alp_builder.files import write_atomic
-from pipelines.table.plan import MODEL_NAMES, SUPERVISION_NAMES, Plan, world_settings
+from pipelines.table.plan import MODEL_NAMES, SUPERVISION_NAMES, Plan, Preset, world_settings
 from pipelines.table.summary import Claim, Estimate, RowSummary, judge
 
 COLORS = {"none": "#8c8c8c", "alps": "#d1495b", "boxes": "#30638e"}
@@ -72,13 +72,9 @@ def markdown(
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        so_far = len(row.ap50_novel.seeds)
-        part = (
-            f" ({so_far} of {len(preset.seeds)} seeds so far)" if so_far < len(preset.seeds) else ""
-        )
         memory = row.peak_memory_mb if not row.peak_gpu_mb else row.peak_gpu_mb
         lines.append(
-            f"| {MODEL_NAMES[row.model]} | {SUPERVISION_NAMES[row.supervision]}{part} "
+            f"| {MODEL_NAMES[row.model]} | {SUPERVISION_NAMES[row.supervision]}{part_done(row, preset)} "
             f"| {shown(row.ap50_base)} | {shown(row.ap50_novel)} "
             f"| {row.seconds:,.0f} | {row.cpu_seconds:,.0f} | {memory:,.0f} |"
         )
@@ -98,6 +94,12 @@ def markdown(
             for c in claims
         ]
     return lines
+
+
+def part_done(row: RowSummary, preset: Preset) -> str:
+    """How many seeds of a row are done, as text; empty if all are."""
+    done, wanted = len(row.ap50_novel.seeds), len(preset.seeds)
+    return f" ({done} of {wanted} seeds so far)" if done < wanted else ""
 
 
 def shown(value: Estimate) -> str:

@@ -87,7 +87,7 @@ def run_jobs(
                 crew.look()
                 if not crew.finished:
                     time.sleep(poll)
-    return {job.name: result for job in jobs if (result := read_result(job, runs)) is not None}
+    return results_so_far(jobs, runs)
 
 
 def claim(job: Job, folder: Path) -> None:
@@ -115,6 +115,11 @@ def read_result(job: Job, runs: Path) -> Result | None:
     except msgspec.DecodeError as error:
         raise BadDataError(f"{file}: not a result ({error}); remove it") from None
     return result if result.job == job else None
+
+
+def results_so_far(jobs: Sequence[Job], runs: Path) -> dict[str, Result]:
+    """The results that are there, by job name."""
+    return {job.name: result for job in jobs if (result := read_result(job, runs)) is not None}
 
 
 def steps_done(folder: Path) -> int:

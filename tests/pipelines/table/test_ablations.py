@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -114,6 +115,21 @@ def test_a_report_of_what_is_done_runs_nothing(tmp_path: Path) -> None:
     assert "| **0** (1 of 2 seeds so far) |" in table
     assert "| 0.5 (1 of 2 seeds so far) |" in table
     assert "| 1 | not run" in table
+
+
+@pytest.mark.parametrize("command", [main, table_main])
+def test_a_report_of_nothing_leaves_the_files_alone(
+    command: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "table.md"
+    kept.write_text("three seeds")
+    words = ["--report", "--runs", str(tmp_path / "none"), "--out", str(kept.with_suffix(""))]
+    assert command(words) == 2
+    error = capsys.readouterr().err
+    assert error.splitlines() == [
+        f"error: {tmp_path / 'none'}: no run of these settings is done; run without --report"
+    ]
+    assert kept.read_text() == "three seeds"
 
 
 def plan_by_default(*arguments: str) -> Plan:
