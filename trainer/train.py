@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> None:
     # ------------------------------------------------------------------ model
     embedder = build_embedder(cfg)
     check_agreement({"text encoder": embedder.fingerprint})
-    model = build_model(cfg, embedder, split.base, split.classes, phrases=batches.common_phrases())
+    model = build_model(cfg, embedder, split.base, split.classes, phrases=batches.common_phrases)
     if state is None:
         initialise(model, cfg.train.init_weights, allow_pickle=args.allow_pickle)
 

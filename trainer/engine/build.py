@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -35,7 +35,7 @@ def build_model(
     base_names: Sequence[str],
     box_names: Sequence[str] | None = None,
     device: str | None = None,
-    phrases: Sequence[tuple[str, str]] = (),
+    phrases: Callable[[], Sequence[tuple[str, str]]] = tuple,
 ) -> nn.Module:
     """The model of a config, on its device.
 
@@ -45,7 +45,8 @@ def build_model(
         base_names: Names of the classes with masks.
         box_names: Names of the classes of true-box batches.
         device: Where to put it; `train.device` unless given.
-        phrases: Phrases of the narratives and their head lemmas, the commonest first.
+        phrases: Gives the phrases of the narratives and their head lemmas, the commonest first; called
+            only if the columns want them.
     """
     cfg.text.dim = embedder.dim
     columns = construct(
@@ -53,7 +54,7 @@ def build_model(
         embedder=embedder,
         base_names=base_names,
         box_names=box_names,
-        common_phrases=list(phrases),
+        common_phrases=phrases() if cfg.model.columns.get("known_weight", 0.0) > 0 else (),
     )
     torch.manual_seed(cfg.train.seed)
     model: nn.Module = construct(cfg.model, columns=columns)

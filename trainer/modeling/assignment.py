@@ -109,6 +109,7 @@ def alp_weights(
     quality: Tensor | None = None,
     *,
     ring: bool = True,
+    taught: Tensor | None = None,
 ) -> Tensor:
     """Classification weights of one ALP image: the table of the module docstring.
 
@@ -119,18 +120,18 @@ def alp_weights(
         column: `(R,)` the column a point is positive for, or `BACKGROUND`.
         quality: `(R,)` weight of the points that are positive; 1 unless given.
         ring: Whether the ignore ring is on.
+        taught: `(C,)` factor of each column's weights; 1 unless given.
 
     Returns:
         `(R, C)` float32.
     """
     weights = outside.repeat(len(points), 1)
-    if len(instances) == 0:
-        return weights
-    box, point = points_inside(points, instances.gt_boxes).nonzero(as_tuple=True)
-    weights[point, instances.gt_classes[box]] = 1.0
-    if ring:
-        box, point = points_inside(points, instances.ignore_boxes).nonzero(as_tuple=True)
-        weights[point, instances.gt_classes[box]] = 0.0
-    positive = (column != BACKGROUND).nonzero()[:, 0]
-    weights[positive, column[positive]] = 1.0 if quality is None else quality[positive].float()
-    return weights
+    if len(instances) > 0:
+        box, point = points_inside(points, instances.gt_boxes).nonzero(as_tuple=True)
+        weights[point, instances.gt_classes[box]] = 1.0
+        if ring:
+            box, point = points_inside(points, instances.ignore_boxes).nonzero(as_tuple=True)
+            weights[point, instances.gt_classes[box]] = 0.0
+        positive = (column != BACKGROUND).nonzero()[:, 0]
+        weights[positive, column[positive]] = 1.0 if quality is None else quality[positive].float()
+    return weights if taught is None else weights * taught

@@ -163,9 +163,9 @@ class ColumnBuilder:
         self.base_columns = base_columns
         self.base_phrases = base_phrases
         self.known_weight = known_weight
-        base = self._casefolded()
+        self._base = {name.casefold() for name in self.base_names}
         # A text may come with two heads, as verb and noun: it is one column all the same.
-        free = dict.fromkeys(t for t, h in common_phrases if base.isdisjoint(_endings(t, h)))
+        free = dict.fromkeys(t for t, h in common_phrases if not self._names_base(t, h))
         self.mask_phrases = tuple(free)[:max_phrases] if known_weight > 0 else ()
 
     def __call__(self, batch: list[BatchItem]) -> Columns:
@@ -209,8 +209,9 @@ class ColumnBuilder:
             known=torch.cat([torch.ones(len(names), len(names)), beside], dim=1),
         )
 
-    def _casefolded(self) -> set[str]:
-        return {name.casefold() for name in self.base_names}
+    def _names_base(self, text: str, head: str) -> bool:
+        """Whether a phrase names a base class."""
+        return not self._base.isdisjoint(_endings(text, head))
 
     def _of_phrases(self, batch: list[BatchItem]) -> Columns:
         local = [
@@ -228,7 +229,8 @@ class ColumnBuilder:
             torch.tensor([index[p] for p in item["phrases"]], dtype=torch.long) for item in batch
         )
         heads = [head_of[t] for t in texts] + list(extra)
-        is_base = self._named_base(texts + extra, heads)
+        named = [self._names_base(t, h) for t, h in zip(texts + extra, heads, strict=True)]
+        is_base = torch.tensor(named, dtype=torch.bool)
         outside = self._negative_weights(batch, heads, is_base, embeddings, of_class)
         taught = None
         if not self.base_phrases:
@@ -237,12 +239,6 @@ class ColumnBuilder:
         return Columns(
             texts + extra, embeddings, outside, of_class, exhaustive=False, taught=taught
         )
-
-    def _named_base(self, texts: tuple[str, ...], heads: list[str]) -> Tensor:
-        """Which columns name a base class `(C,)`."""
-        base = self._casefolded()
-        named = [not base.isdisjoint(_endings(t, h)) for t, h in zip(texts, heads, strict=True)]
-        return torch.tensor(named, dtype=torch.bool)
 
     def _negative_weights(
         self,

@@ -278,8 +278,12 @@ class FCOSMO(FCOS):  # type: ignore[misc]
             if source == ALP:
                 by_quality = self.alp.by_quality and len(per_image) > 0
                 worth = per_image.scores[match] if by_quality else None
-                found = alp_weights(points, per_image, outside, column_i, worth, ring=self.alp.ring)
-                weights.append(found if columns.taught is None else found * columns.taught)
+                weights.append(
+                    alp_weights(
+                        points, per_image, outside, column_i, worth,
+                        ring=self.alp.ring, taught=columns.taught,
+                    )
+                )  # fmt: skip
             elif columns.known is not None:
                 weights.append(known_weights(outside, columns.known, column_i))
         return PointTargets(

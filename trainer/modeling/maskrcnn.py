@@ -320,8 +320,11 @@ def _region_weights(
             continue
         worth = proposals.gt_quality if alp.by_quality and proposals.has("gt_quality") else None
         centres = proposals.proposal_boxes.get_centers()
-        found = alp_weights(centres, truth, outside, column, worth, ring=alp.ring)
-        weights.append(found if columns.taught is None else found * columns.taught)
+        weights.append(
+            alp_weights(
+                centres, truth, outside, column, worth, ring=alp.ring, taught=columns.taught
+            )
+        )
     return torch.cat(weights)
 
 

@@ -123,9 +123,8 @@ class DenseTextClassifier(nn.Module):
             weights = self.projection.weight.flatten(1).float()  # (D, K)
             weights = torch.cat([weights, self.projection.bias.float()[:, None]], dim=1)
             locations = F.pad(features.float().flatten(2).transpose(1, 2), (0, 1), value=1.0)
-            squares = ((locations @ (weights.T @ weights)) * locations).sum(
-                dim=2, keepdim=True
-            )  # (B, H W, 1)
+            gram = weights.T @ weights  # (K, K)
+            squares = (locations @ gram * locations).sum(dim=2, keepdim=True)  # (B, H W, 1)
             towards = locations @ (weights.T @ texts.float().T)  # (B, H W, C)
             cosines = towards * squares.clamp(min=_TINY).rsqrt()
             logits: Tensor = (self.scale() * cosines + self.bias).transpose(1, 2)

@@ -185,13 +185,8 @@ def mask_item() -> dict:
 def test_common_phrases_are_negatives_at_things_of_base_classes_alone() -> None:
     names = builder(base_names=("tree", "black dog"), known_weight=0.5, common_phrases=COMMON)
     columns = names([mask_item(), mask_item()])
-    assert columns.texts == (
-        "tree",
-        "black dog",
-        "brown dog",
-        "cars",
-        "puppy",
-    )  # tree is a base name
+    # "tree" is a base name, so it is no phrase beside them.
+    assert columns.texts == ("tree", "black dog", "brown dog", "cars", "puppy")
     assert columns.outside.tolist() == [[1.0, 1.0, 0.0, 0.0, 0.0]] * 2
     assert columns.known is not None
     assert columns.known.tolist() == [[1.0, 1.0, 0.5, 0.5, 0.5]] * 2
