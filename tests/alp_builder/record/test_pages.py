@@ -14,6 +14,7 @@ import pytest
 from tests.alp_builder.page.conftest import wait_until
 from tests.alp_builder.record.conftest import (
     Client,
+    Running,
     narrating_browser,
     narrative,
     serving,
@@ -172,6 +173,18 @@ def test_the_reviewer_sees_texts_as_texts_and_decides(
         check_access(other)
 
 
+def save_and_read(page: Any, server: Running, way: str) -> list[list[float]]:
+    """Types a caption and saves; where each segment kept went, one decimal, without repeats."""
+    getattr(page, way)("#go-on")
+    page.fill("#caption", "Two lines.")
+    getattr(page, way)("#save")
+    page.wait_for_selector('#status[data-mood="good"]')
+    me = Client(server, "annotator").ask("GET", "/api/me")[1]
+    path = f"/api/narratives/{me['images'][0]['narrative']}"
+    traces = Client(server, "annotator").ask("GET", path)[1]["traces"]
+    return [list(dict.fromkeys(round(x, 1) for x, _, _ in segment)) for segment in traces]
+
+
 def test_touch_draws_and_a_wrong_link_says_so(
     two_images: Path, tmp_path: Path, look: Callable[..., Any]
 ) -> None:
@@ -196,12 +209,47 @@ def test_touch_draws_and_a_wrong_link_says_so(
         page.wait_for_timeout(1200)
         page.tap("#record")
         page.wait_for_selector("#listen:visible")
-        page.tap("#go-on")
-        page.fill("#caption", "Two lines.")
-        page.tap("#save")
-        page.wait_for_selector('#status[data-mood="good"]')
-        me = Client(server, "annotator").ask("GET", "/api/me")[1]
-        path = f"/api/narratives/{me['images'][0]['narrative']}"
-        traces = Client(server, "annotator").ask("GET", path)[1]["traces"]
-        places = [list(dict.fromkeys(round(x, 1) for x, _, _ in segment)) for segment in traces]
-        assert places == [[0.3, 0.5], [0.6]]
+        assert save_and_read(page, server, "tap") == [[0.3, 0.5], [0.6]]
+
+
+def test_a_pen_draws_as_it_hovers_and_as_it_touches(
+    two_images: Path, tmp_path: Path, look: Callable[..., Any]
+) -> None:
+    with serving(two_images, tmp_path / "out") as server:
+        page = look(server.links["annotator"])
+        page.wait_for_selector(".photo[src]")
+        kinds = page.evaluate_handle(
+            """() => {
+                const seen = new Set();
+                addEventListener("pointermove", (event) => seen.add(event.pointerType));
+                return seen;
+            }"""
+        )
+        page.keyboard.press("r")
+        page.wait_for_selector(".is-recording")
+        box = page.locator(".photo").bounding_box()
+        tip = page.context.new_cdp_session(page)
+        for kind, share in (
+            ("mouseMoved", 0.2),  # over the screen
+            ("mousePressed", 0.2),
+            ("mouseMoved", 0.4),  # on it
+            ("mouseReleased", 0.4),
+            ("mouseMoved", 0.7),
+        ):
+            tip.send(
+                "Input.dispatchMouseEvent",
+                {
+                    "type": kind,
+                    "pointerType": "pen",
+                    "button": "none" if kind == "mouseMoved" else "left",
+                    "clickCount": 0 if kind == "mouseMoved" else 1,
+                    "x": box["x"] + share * box["width"],
+                    "y": box["y"] + 0.5 * box["height"],
+                },
+            )
+            page.wait_for_timeout(60)
+        page.wait_for_timeout(1200)
+        page.keyboard.press("r")
+        page.wait_for_selector("#listen:visible")
+        assert kinds.evaluate("seen => [...seen]") == ["pen"]
+        assert save_and_read(page, server, "click") == [[0.2, 0.4, 0.7]]
