@@ -180,7 +180,7 @@ def deciding_config(config: BuildConfig) -> dict[str, Any]:
     A calibration is there whole, and its `sha256` with it.
     """
     tree = config_dict(config)
-    del tree["phrases"]["spacy_batch_size"]
+    del tree["phrases"]["spacy_batch_size"], tree["phrases"]["spacy_batch_chars"]
     del tree["shards"]["run_bytes"]
     del tree["shards"]["worker_timeout"]
     if config.calibration is None:

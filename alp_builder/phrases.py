@@ -91,8 +91,23 @@ class PhraseExtractor:
         Args:
             captions: Any number of captions.
         """
-        for doc in self.nlp.pipe(captions, batch_size=self.config.spacy_batch_size):
-            yield self._phrases(self._ruler(doc))
+        for batch in self._batches(captions):
+            for doc in self.nlp.pipe(batch, batch_size=len(batch)):
+                yield self._phrases(self._ruler(doc))
+
+    def _batches(self, captions: Iterable[str]) -> Iterator[list[str]]:
+        """Captions in their order, so many to a batch that neither their number nor their text is too much."""
+        batch: list[str] = []
+        chars = 0
+        for caption in captions:
+            chars += len(caption)
+            full = len(batch) == self.config.spacy_batch_size
+            if batch and (full or chars > self.config.spacy_batch_chars):
+                yield batch
+                batch, chars = [], len(caption)
+            batch.append(caption)
+        if batch:
+            yield batch
 
     def _phrases(self, doc: Doc) -> list[Phrase]:
         chunks = noun_chunks(doc, mend=self.config.mend_chunks)

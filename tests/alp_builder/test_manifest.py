@@ -59,8 +59,11 @@ def test_the_fingerprint_names_the_part_that_changed() -> None:
 
 def test_where_an_input_lies_and_how_captions_are_batched_decide_nothing() -> None:
     assert _parts(location="/elsewhere/b.jsonl") == _parts()
-    assert _parts(load_config(None, ["phrases.spacy_batch_size=3"])) == _parts()
-    assert "spacy_batch_size" not in deciding_config(BuildConfig())["phrases"]
+    for option in ("phrases.spacy_batch_size=3", "phrases.spacy_batch_chars=900"):
+        assert _parts(load_config(None, [option])) == _parts()
+    assert not {"spacy_batch_size", "spacy_batch_chars"} & set(
+        deciding_config(BuildConfig())["phrases"]
+    )
 
 
 def test_an_unknown_package_has_an_unknown_version() -> None:

@@ -129,14 +129,40 @@ def test_real_captions_keep_the_invariants(extractor: PhraseExtractor, shared_da
     assert things > 1000
 
 
-@pytest.mark.parametrize("size", [1, 7, 1000])
-def test_the_batch_size_changes_nothing(
-    extractor: PhraseExtractor, shared_data: Path, size: int
+@pytest.mark.parametrize(("size", "chars"), [(1, 10_000), (7, 10_000), (1000, 1), (1000, 700)])
+def test_batches_change_nothing(
+    extractor: PhraseExtractor, shared_data: Path, size: int, chars: int
 ) -> None:
     lines = (shared_data / "captions" / "ln_style_captions.jsonl").read_text().splitlines()[:60]
     captions = [json.loads(line)["caption"] for line in lines]
-    other = PhraseExtractor(PhraseConfig(spacy_batch_size=size))
+    other = PhraseExtractor(PhraseConfig(spacy_batch_size=size, spacy_batch_chars=chars))
     assert list(other.extract(captions)) == list(extractor.extract(captions))
+
+
+def test_long_captions_share_no_spacy_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    extractor = PhraseExtractor(PhraseConfig(spacy_batch_size=3, spacy_batch_chars=20))
+    batches: list[list[str]] = []
+    pipe = extractor.nlp.pipe
+
+    def watched(texts: list[str], **options: int) -> object:
+        batches.append(texts)
+        return pipe(texts, **options)
+
+    monkeypatch.setattr(extractor.nlp, "pipe", watched)
+    captions = [
+        "A cat.",
+        "A dog.",
+        "",
+        "A cow.",
+        "A long caption about an owl.",
+        "A hen.",
+        "An ox.",
+    ]
+    assert [[p.text for p in found][:1] for found in extractor.extract(iter(captions))] == [
+        ["cat"], ["dog"], [], ["cow"], ["long caption"], ["hen"], ["ox"]
+    ]  # fmt: skip
+    assert batches == [captions[:3], captions[3:4], captions[4:5], captions[5:]]
+    assert list(extractor.extract([])) == []
 
 
 def test_nearly_all_gold_nouns_lie_inside_a_phrase(
