@@ -11,7 +11,6 @@ sorted by image hash as chunks are, of which a shard takes its stretch. They cha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import pyarrow as pa
 from alp_builder import chunks as chunk_files
 from alp_builder.config import BuildConfig
 from alp_builder.files import atomic_file, sha256_of, write_atomic
+from alp_builder.grouping import groups
 from alp_builder.planning import Plan, Workplace
 from alp_builder.progress import progress_bar
 from alp_builder.publishing import Destination
@@ -115,7 +115,7 @@ def _join_chunks(
     """
     files: list[Path] = []
     with progress_bar(len(numbers), "joining", "chunk", shown=progress) as bar:
-        for group in _groups([(n, place.chunk(n).stat().st_size) for n in numbers], run_bytes):
+        for group in groups(numbers, lambda n: place.chunk(n).stat().st_size, run_bytes):
             if len(group) == 1:
                 files.append(place.chunk(group[0]))
             else:
@@ -124,20 +124,6 @@ def _join_chunks(
                     chunk_files.join([place.chunk(number) for number in group], files[-1])
             bar.update(len(group))
     return files
-
-
-def _groups(sizes: list[tuple[int, int]], limit: int) -> Iterator[list[int]]:
-    """Numbers with their sizes in groups of at most `limit` bytes, or one number."""
-    group: list[int] = []
-    total = 0
-    for number, size in sizes:
-        if group and total + size > limit:
-            yield group
-            group, total = [], 0
-        group.append(number)
-        total += size
-    if group:
-        yield group
 
 
 class _Merged(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from alp_builder import lexicon
 from alp_builder.config import PhraseConfig
 from alp_builder.errors import UsageError
+from alp_builder.grouping import groups
 from alp_builder.noun_chunks import NounChunk, noun_chunks
 from alp_builder.ruler import RememberingRuler
 
@@ -91,23 +92,10 @@ class PhraseExtractor:
         Args:
             captions: Any number of captions.
         """
-        for batch in self._batches(captions):
+        chars, most = self.config.spacy_batch_chars, self.config.spacy_batch_size
+        for batch in groups(captions, len, chars, most):
             for doc in self.nlp.pipe(batch, batch_size=len(batch)):
                 yield self._phrases(self._ruler(doc))
-
-    def _batches(self, captions: Iterable[str]) -> Iterator[list[str]]:
-        """Captions in their order, so many to a batch that neither their number nor their text is too much."""
-        batch: list[str] = []
-        chars = 0
-        for caption in captions:
-            chars += len(caption)
-            full = len(batch) == self.config.spacy_batch_size
-            if batch and (full or chars > self.config.spacy_batch_chars):
-                yield batch
-                batch, chars = [], len(caption)
-            batch.append(caption)
-        if batch:
-            yield batch
 
     def _phrases(self, doc: Doc) -> list[Phrase]:
         chunks = noun_chunks(doc, mend=self.config.mend_chunks)
