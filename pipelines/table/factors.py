@@ -126,6 +126,10 @@ ABLATIONS = Collection(
                 ("0", _ALPS),
                 ("0.5", _level("box_loss_05", "model.alp.box=0.5")),
                 ("1", _level("box_loss_1", "model.alp.box=1.0")),
+                (
+                    "1, not quantized",
+                    _level("box_loss_1_raw", "model.alp.box=1.0", f"{_BOX}.kind=none"),
+                ),
             ),
         ),
         Factor(

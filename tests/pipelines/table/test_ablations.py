@@ -89,13 +89,18 @@ def test_shared_levels_run_once(tmp_path: Path) -> None:
     collection = chosen(ABLATIONS, ["box_loss", "noise"])
     plan = plan_of(_parser().parse_args(arguments), collection)
     assert [row.name for row in plan.rows].count("fcosmo_alps") == 1
-    assert len(plan.jobs()) == 1 + 1 + 2 + 2
+    assert len(plan.jobs()) == 1 + 1 + 3 + 2
     results = run_jobs(plan.jobs()[:4], Path(plan.runs), 2, fake(), poll=0.02, progress=False)
     rows = summarise(plan.rows, plan.preset.seeds, results)
     lines = write_ablations(plan, collection, rows, tmp_path / "ablations")
-    assert sum("not run" in line for line in lines) == 2
+    assert sum("not run" in line for line in lines) == 3
     record = msgspec.json.decode((tmp_path / "ablations.json").read_bytes())
-    assert [level["level"] for level in record["factors"]["box_loss"]] == ["0", "0.5", "1"]
+    assert [level["level"] for level in record["factors"]["box_loss"]] == [
+        "0",
+        "0.5",
+        "1",
+        "1, not quantized",
+    ]
     assert [level["default"] for level in record["factors"]["noise"]] == [False, False, True]
     assert {file.name for file in tmp_path.glob("*.png")} == {
         "ablations_box_loss.png",
@@ -180,11 +185,12 @@ def test_gains_are_taken_seed_by_seed() -> None:
         row_summary("box_loss_05", [11.0, 21.0, 31.0]),
         row_summary("box_loss_1", [11.0, 21.0]),
     ]
-    table, half, whole = summarise_levels(factor, {row.name: row for row in rows}, 3)
+    table, half, whole, raw = summarise_levels(factor, {row.name: row for row in rows}, 3)
     assert half.novel_gain is not None
     assert (half.novel_gain.mean, half.novel_gain.ci95) == (1.0, (1.0, 1.0))
     assert table.novel_gain is None
     assert whole.novel_gain is None  # a seed is missing
+    assert raw.summary is None  # not run
 
 
 def test_mistakes_of_users(capsys: pytest.CaptureFixture[str]) -> None:
