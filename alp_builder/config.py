@@ -99,7 +99,8 @@ class TraceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """How dwelling is told from travelling, and where a trace falls apart.
 
     Attributes:
-        max_gap: Longest pause between two points of one component, in seconds.
+        max_gap: Longest pause between two points of one run of dwelling, in seconds. Runs on either side of a
+            longer one are of one component if they are near enough (`merge_distance`).
         speed_half_width: Speed is net displacement over about this long before and after a point, in
             seconds, so that scribbling on a thing counts as slow and crossing the image as fast.
         travel_speed: Net speed from which the pointer is taken to travel, in image sizes a second.

@@ -102,14 +102,12 @@ class PhraseExtractor:
         phrases: list[Phrase] = []
         position = 0
         while position < len(chunks):
-            chunk = chunks[position]
-            following = chunks[position + 1] if position + 1 < len(chunks) else None
-            if following is not None and self._joins(doc, chunk, following):
-                phrases.append(self._joined(chunk, following))
-                position += 2
-            else:
-                phrases.append(self._single(chunk))
-                position += 1
+            end = position + 1
+            while end < len(chunks) and self._joins(doc, chunks[end - 1], chunks[end]):
+                end += 1
+            joined = chunks[position:end]
+            phrases.append(self._single(*joined) if len(joined) == 1 else self._joined(joined))
+            position = end
         return phrases
 
     def _joins(self, doc: Doc, chunk: NounChunk, following: NounChunk) -> bool:
@@ -121,18 +119,25 @@ class PhraseExtractor:
         lemma = self._lemma(chunk.root)
         return lemma in _OUTER_NOUNS
 
-    def _joined(self, chunk: NounChunk, following: NounChunk) -> Phrase:
-        """The phrase of two chunks around "of"; the head decides which of them is meant."""
-        outer = self._lemma(chunk.root)
-        if outer in lexicon.CONTAINER_NOUNS:
-            head, text = chunk.root, f"{self._text(chunk)} of {self._text(following)}"
-            is_group, is_plural = False, self._is_plural(chunk)
-        else:
-            head, text = following.root, self._text(following)
-            is_group = outer in lexicon.GROUP_NOUNS
-            is_plural = is_group or self._is_plural(following) or chunk.root.tag_ == "NNS"
-        start, end = chunk.start_char, following.end_char
-        return Phrase(start, end, text, self._lemma(head), is_plural, is_group)
+    def _joined(self, chunks: list[NounChunk]) -> Phrase:
+        """The phrase of chunks with "of" between each two.
+
+        Meant is the first container ("a couple of glasses of water": the glasses), or else the last chunk
+        ("a couple of slices of pizza"); what stands before only says how many or how much.
+        """
+        lemmas = [self._lemma(chunk.root) for chunk in chunks]
+        containers = [i for i, lemma in enumerate(lemmas[:-1]) if lemma in lexicon.CONTAINER_NOUNS]
+        meant = containers[0] if containers else len(chunks) - 1
+        is_group = any(lemma in lexicon.GROUP_NOUNS for lemma in lemmas[:meant])
+        several = any(chunk.root.tag_ == "NNS" for chunk in chunks[:meant])
+        return Phrase(
+            char_start=chunks[0].start_char,
+            char_end=chunks[-1].end_char,
+            text=" of ".join(self._text(chunk) for chunk in chunks[meant:]),
+            head_lemma=lemmas[meant],
+            is_plural=is_group or several or self._is_plural(chunks[meant]),
+            is_group=is_group,
+        )
 
     def _single(self, chunk: NounChunk) -> Phrase:
         dropped = ""

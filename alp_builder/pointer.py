@@ -9,8 +9,8 @@ Within a window, consecutive dwelling points belong together unless a pause or t
 segment) comes between. The runs found so are joined into **components** where their boxes touch or nearly do,
 because one scribbles on a thing, rests, and goes on: what is separate in time may be one place.
 
-The pointer sends no event while it rests. A pause inside a segment is hence dwelling if it ends where it
-began; it counts as dwell time of that component.
+The pointer sends no event while it rests. What lies inside a segment between two runs in a row of one
+component, a pause or a short trip, is hence dwell time of that component: nothing else was pointed at.
 
 Legend: F windows, P points of the batch, G points gathered into windows (a point lies in several windows
 where phrases share words), R runs and K components of all

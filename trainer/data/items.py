@@ -4,7 +4,8 @@ An item is detectron2's dictionary: `file_name`, `image_id`, `height`, `width` (
 `image` (uint8 tensor of shape `(3, H, W)`), `source` (`mask` or `alp`), `instances`.
 
 * mask: `gt_boxes` (absolute xyxy), `gt_classes` (index in the base names), `gt_masks`
-  (`PolygonMasks`, or `BitMasks` where an instance of the image is an RLE or bitmaps are asked for).
+  (`PolygonMasks`, or `BitMasks` where an instance of the image is an RLE or bitmaps are asked for;
+  none where the records are of boxes alone).
 * alp: `gt_boxes` after box quantization, `ignore_boxes` (outer edge of the ignore ring, contains
   `gt_boxes`), `gt_classes` (index in `item["phrases"]`, the image's distinct phrases;
   `item["phrase_heads"]`, their head lemmas), `is_plural`, `scores`.
@@ -30,6 +31,7 @@ from trainer.data.alps import AlpRecord
 from trainer.data.augment import AugmentConfig, draw_transforms, mirrored_text
 from trainer.data.imagefile import file_problem
 from trainer.data.masks import MaskRecord
+from trainer.data.maskstore import Polygon
 from trainer.data.quantization import QuantizationConfig, quantize, scale_about_centre
 
 ImageFormat = Literal["BGR", "RGB"]
@@ -118,25 +120,29 @@ class MaskMapper:
         instances = Instances(image.shape[:2])
         instances.gt_boxes = _boxes(transforms, record.boxes, image.shape)
         instances.gt_classes = torch.from_numpy(record.labels)
-        instances.gt_masks = self._masks(record, transforms, image.shape[:2])
-        if self.augment.mode == "jitter":
-            # What a crop leaves of an instance has another extent than what it leaves of its box.
-            instances.gt_boxes = instances.gt_masks.get_bounding_boxes()
+        if record.masks is not None:
+            instances.gt_masks = self._masks(record.masks, size, transforms, image.shape[:2])
+            if self.augment.mode == "jitter":
+                # What a crop leaves of an instance has another extent than what it leaves of its box.
+                instances.gt_boxes = instances.gt_masks.get_bounding_boxes()
         kept = instances.gt_boxes.nonempty(self.min_side)
-        if not isinstance(instances.gt_masks, PolygonMasks):
+        if instances.has("gt_masks") and not isinstance(instances.gt_masks, PolygonMasks):
             kept &= instances.gt_masks.nonempty()
         return _item(record, image, "mask", instances[kept], size)
 
     def _masks(
-        self, record: MaskRecord, transforms: T.TransformList, out: tuple[int, int]
+        self,
+        masks: list[list[Polygon] | bytes],
+        size: tuple[int, int],
+        transforms: T.TransformList,
+        out: tuple[int, int],
     ) -> BitMasks | PolygonMasks:
-        polygons = [mask for mask in record.masks if not isinstance(mask, bytes)]
-        if len(polygons) == len(record.masks) and not self.bitmaps:
+        polygons = [mask for mask in masks if not isinstance(mask, bytes)]
+        if len(polygons) == len(masks) and not self.bitmaps:
             moved = [_polygons(transforms, instance) for instance in polygons]
             return PolygonMasks(moved)
-        size = (record.height, record.width)
-        bitmaps = np.zeros((len(record.masks), *out), bool)
-        for bitmap, mask in zip(bitmaps, record.masks, strict=True):
+        bitmaps = np.zeros((len(masks), *out), bool)
+        for bitmap, mask in zip(bitmaps, masks, strict=True):
             bitmap[:] = transforms.apply_segmentation(_bitmap(mask, size))
         return BitMasks(torch.from_numpy(bitmaps))
 
@@ -144,8 +150,8 @@ class MaskMapper:
 class AlpMapper:
     """ALP records to items.
 
-    The ignore ring is ours: the box that the trace gives is several times too small, so points
-    round it are probably on the object. Its outer edge is the trace's box with sides times
+    The ignore ring is ours: the box that the trace gives is often on part of the object only, so
+    points round it are probably on the object too. Its outer edge is the trace's box with sides times
     `ignore_scale` plus `ignore_margin`, or the quantized box where that is larger. The defaults are
     the constants that best turned trace boxes into true boxes on real narratives.
 

@@ -20,7 +20,7 @@ from alp_builder.reader import open_alps
 from trainer.data.cocofile import CocoFile, read_coco
 from trainer.data.images import EXAMPLES, SafeRoot, image_key
 from trainer.data.leaks import evaluation_keys
-from trainer.data.masks import label_of_category
+from trainer.data.maskstore import label_of_category
 from trainer.data.shards import scan_rows
 from trainer.engine.config import construct
 from trainer.evaluation.evaluator import read_hierarchy

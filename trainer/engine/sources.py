@@ -45,7 +45,8 @@ class BoxMapper:
         mapper: Makes the items.
         names: Names of the labels, where the boxes are not exhaustive for their classes (as in Open
             Images). The items are then ALPs that happen to be exact: a class is a phrase, and one
-            without a box in an image is no full negative there.
+            without a box in an image is no full negative there. A class of which the image has a group
+            is no negative at all: nobody boxed the things in the group one by one.
     """
 
     def __init__(self, mapper: MaskMapper, names: Sequence[str] | None = None) -> None:
@@ -56,15 +57,20 @@ class BoxMapper:
         """The item of a record; `rng` draws the transforms."""
         item = self.mapper(record, rng)
         instances: Instances = item["instances"]
-        instances.remove("gt_masks")
+        if instances.has("gt_masks"):
+            instances.remove("gt_masks")
         item["source"] = BOX
         if self.names is not None:
-            present, instances.gt_classes = instances.gt_classes.unique(return_inverse=True)
+            groups = torch.from_numpy(record.groups)
+            labels = instances.gt_classes
+            present = torch.unique(torch.cat([labels, groups]))
+            instances.gt_classes = torch.searchsorted(present, labels)
             instances.ignore_boxes = instances.gt_boxes.clone()
-            instances.is_plural = torch.zeros(len(instances), dtype=torch.bool)
+            instances.is_plural = torch.isin(labels, groups)
             instances.scores = torch.ones(len(instances))
             phrases = [self.names[label] for label in present.tolist()]
             item |= {"source": ALP, "phrases": phrases, "phrase_heads": phrases}
+            item["groups"] = torch.searchsorted(present, torch.unique(groups))
         return item
 
 

@@ -108,13 +108,15 @@ class TruthBuilder:
     Args:
         images: Folder of the images, `ID.jpg`; their sizes are read from the files' headers.
         mask_folder: Folder of the PNGs, `None` for truth of boxes only.
+        skip_missing: Whether images without a file are left out, and counted, instead of refused.
 
     Attributes:
         counts: What was read and what was left out.
     """
 
-    def __init__(self, images: Path, mask_folder: Path | None) -> None:
+    def __init__(self, images: Path, mask_folder: Path | None, skip_missing: bool = False) -> None:
         self.images = SafeRoot(images)
+        self.skip_missing = skip_missing
         self.mask_root = SafeRoot(mask_folder) if mask_folder is not None else None
         self.counts: Counter[str] = Counter()
         self._ids = category_ids()
@@ -154,9 +156,9 @@ class TruthBuilder:
         """The COCO-format record.
 
         Raises:
-            BadDataError: If an image or a mask cannot be read.
+            BadDataError: If an image or a mask cannot be read, or no image is there.
         """
-        names = sorted({key[0] for key in self._group} | set(self._labels))
+        names = self._present(sorted({key[0] for key in self._group} | set(self._labels)))
         by_image: dict[str, list[Key]] = defaultdict(list)
         for key in sorted(self._group):
             by_image[key[0]].append(key)
@@ -197,9 +199,22 @@ class TruthBuilder:
         self.counts["rows of other classes"] += 1
         return False
 
+    def _present(self, names: list[str]) -> list[str]:
+        """The names of images that have a file; all, unless the others may be skipped."""
+        if not self.skip_missing:
+            return names
+        found = [name for name in names if self.images.find(f"{name}.jpg")]
+        if names and not found:
+            raise BadDataError(f"none of {len(names)} images is below {self.images.root}")
+        self.counts["images without a file"] += len(names) - len(found)
+        return found
+
     def _size(self, name: str) -> tuple[int, int]:
         if not self.images.find(f"{name}.jpg"):
-            raise BadDataError(f"image {name}.jpg is not below {self.images.root}")
+            raise BadDataError(
+                f"image {name}.jpg is not below {self.images.root};"
+                " --skip-missing leaves such images out"
+            )
         try:
             with Image.open(self.images.root / f"{name}.jpg") as image:
                 return image.height, image.width
@@ -255,12 +270,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--mask-folder", type=Path, help="folder of the mask PNGs")
     parser.add_argument("--labels", type=Path, help="CSV of verified image labels")
     parser.add_argument("--images", type=Path, required=True, help="folder of the images")
+    parser.add_argument(
+        "--skip-missing", action="store_true", help="leave out, and count, images without a file"
+    )
     parser.add_argument("--out", type=Path, required=True, help="truth file to write")
     given = parser.parse_args(arguments)
     try:
         if (given.masks is None) != (given.mask_folder is None):
             raise UsageError("--masks and --mask-folder belong together")
-        builder = TruthBuilder(given.images, given.mask_folder)
+        builder = TruthBuilder(given.images, given.mask_folder, given.skip_missing)
         for path, add in (
             (given.boxes, builder.add_boxes),
             (given.masks, builder.add_masks),

@@ -15,6 +15,7 @@ some of what an image shows, never all, so a column is worth less, or nothing, a
 
     own phrase of the image                                     1
     own phrase that is plural, outside its own boxes            0   (more of them may be anywhere)
+    class of a group that the image has (true boxes)            0   (likewise)
     phrase that is a synonym of another phrase of the image     0   (same head lemma, or cosine > 0.9)
     phrase of other images only                                 0.125  (Detic's caption loss)
     ... that names a base class                                 0   (narratives are not exhaustive)
@@ -220,7 +221,8 @@ class ColumnBuilder:
         everyone = gather_in_order(local)
         head_of = dict(reversed(everyone))  # the first head of a phrase wins
         texts = tuple(dict.fromkeys(phrase for phrase, _ in everyone))
-        extra = tuple(n for n in self.base_names if n not in head_of) if self.base_columns else ()
+        extra = tuple(n for n in self.base_names if n.casefold() not in head_of)
+        extra = extra if self.base_columns else ()
         embeddings = self.embedder.phrases(texts)
         if extra:
             embeddings = torch.cat([embeddings, self.embedder.classes(extra)])
@@ -231,7 +233,12 @@ class ColumnBuilder:
         heads = [head_of[t] for t in texts] + list(extra)
         named = [self._names_base(t, h) for t, h in zip(texts + extra, heads, strict=True)]
         is_base = torch.tensor(named, dtype=torch.bool)
-        outside = self._negative_weights(batch, heads, is_base, embeddings, of_class)
+        synonyms = self._synonyms(heads, embeddings)
+        if extra:  # "brown dog" names the class Dog, which has no head lemma to go by
+            forms = [_endings(t, head_of[t]) for t in texts]
+            named_by = [[name.casefold() in form for name in extra] for form in forms]
+            synonyms[: len(texts), len(texts) :] |= torch.tensor(named_by, dtype=torch.bool)
+        outside = self._negative_weights(batch, synonyms, is_base, of_class)
         taught = None
         if not self.base_phrases:
             taught = torch.ones(len(heads))
@@ -243,14 +250,12 @@ class ColumnBuilder:
     def _negative_weights(
         self,
         batch: list[BatchItem],
-        heads: list[str],
+        synonyms: Tensor,
         is_base: Tensor,
-        embeddings: Tensor,
         of_class: tuple[Tensor, ...],
     ) -> Tensor:
         """The table of the module docstring, `(B, C)`."""
-        synonyms = self._synonyms(heads, embeddings)
-        foreign = torch.full((len(heads),), self.foreign_weight)
+        foreign = torch.full((len(is_base),), self.foreign_weight)
         foreign[is_base] = self.base_weight
         outside = foreign.repeat(len(batch), 1)
         for row, item, own in zip(outside, batch, of_class, strict=True):
@@ -282,7 +287,11 @@ def _endings(text: str, head: str) -> set[str]:
 
 
 def _plural_classes(item: BatchItem) -> Tensor:
-    """Class indices of an image's phrases that some instance of theirs calls plural."""
+    """Class indices of an image's phrases of which there may be more than have a box.
+
+    Some instance of theirs is called plural; or, among true boxes, there is a group (`item["groups"]`).
+    """
     instances: Instances = item["instances"]
-    plural: Tensor = instances.gt_classes[instances.is_plural.bool()].unique().cpu()
-    return plural
+    plural: Tensor = instances.gt_classes[instances.is_plural.bool()].cpu()
+    found: Tensor = torch.unique(torch.cat([plural, item.get("groups", plural[:0])]))
+    return found

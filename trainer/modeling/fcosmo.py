@@ -5,7 +5,8 @@ this subclass changes what the poster changes:
 
 * the classifier scores texts (`DenseTextClassifier`), whose columns depend on the batch (`ColumnBuilder`);
 * a mask batch teaches classes, boxes, centerness and masks; an ALP batch teaches classes, and boxes and
-  centerness only as far as `AlpLosses` says: an ALP is a poor box, but its centre is good;
+  centerness only as far as `AlpLosses` says: an ALP is a poor box, but it says where a thing is. Its positive
+  points lie round the centre of the *quantized* box, which snapping moves by up to half a cell;
 * the number of positives that normalises the losses is a moving average **per source**, because an ALP
   batch has far fewer than a mask batch. It is kept in a buffer, so a resumed run continues with it, and
   counts the positives of all processes, so a batch split over them gives the gradient of the whole.
@@ -50,7 +51,7 @@ class AlpLosses:
 
     Attributes:
         classification: Weight of the focal loss.
-        box: Weight of the box loss; 0 because raw ALPs are several times too small.
+        box: Weight of the box loss; 0 because raw ALPs are rough, and masks teach boxes.
         centerness: Weight of the centerness loss.
         ring: Whether points inside an ALP's ignore box are ignored for its phrase.
         by_quality: Whether a positive point weighs its ALP's quality score.

@@ -127,6 +127,31 @@ def test_base_names_can_be_columns_of_their_own() -> None:
     assert columns.outside[1, 5].item() == 0.25
 
 
+@pytest.mark.parametrize(
+    ("phrase", "head", "name", "weight"),
+    [
+        ("brown dog", "dog", "Dog", 0.0),
+        ("yellow checked bag", "bag", "checked bag", 0.0),
+        ("checked bags", "bag", "checked bag", 0.0),
+        ("striped bag", "bag", "checked bag", 0.25),
+    ],
+)
+def test_a_base_name_that_a_phrase_of_the_image_names_is_no_negative_there(
+    phrase: str, head: str, name: str, weight: float
+) -> None:
+    class Apart(Table):
+        def phrases(self, phrases: Sequence[str]) -> Tensor:
+            return torch.eye(3)[: len(phrases)]
+
+        def classes(self, names: Sequence[str]) -> Tensor:
+            return torch.eye(3)[-len(names) :]
+
+    names = ColumnBuilder(Apart(), base_names=(name,), base_columns=True, base_weight=0.25)
+    columns = names([alp_item((phrase, head, False)), alp_item(("tree", "tree", False))])
+    assert columns.texts == (phrase, "tree", name)
+    assert columns.outside[:, 2].tolist() == [weight, 0.25]
+
+
 def test_two_synonyms_in_one_image_do_not_push_each_other_away() -> None:
     both = [alp_item(("brown dog", "dog", False), ("black dog", "dog", False))]
     assert builder()(both).outside.tolist() == [[0.0, 0.0]]

@@ -39,11 +39,6 @@ def items_of(records: Any, mapper: Any, count: int) -> list[Any]:
     return [mapper(records[i], np.random.default_rng(i)) for i in range(count)]
 
 
-def as_alps(items: list[Any], names: tuple[str, ...]) -> list[Any]:
-    mapper = BoxMapper(lambda one, _: one, names)  # type: ignore[arg-type]
-    return [mapper(one, np.random.default_rng(0)) for one in items]
-
-
 @pytest.mark.parametrize("kind", ["fcosmo", pytest.param("maskrcnn_alp", marks=pytest.mark.slow)])
 def test_a_full_size_step_on_real_images(kind: str, shared_data: Path, tmp_path: Path) -> None:
     cfg = load_config(CONFIGS / f"{kind}_r50_coco_openimages.py")
@@ -56,7 +51,7 @@ def test_a_full_size_step_on_real_images(kind: str, shared_data: Path, tmp_path:
     one = loop(model, tmp_path)
     with EventStorage(0):
         masks, _ = one.step(0, items_of(records, mapper, 1))
-        alps, _ = one.step(1, as_alps(items_of(records, mapper, 1), records.classes))
+        alps, _ = one.step(1, items_of(records, BoxMapper(mapper, records.classes), 1))
     assert masks["loss_mask"] == pytest.approx(0.69, abs=0.05)  # log 2: it knows nothing yet
     assert np.isfinite(list(masks.values()) + list(alps.values())).all()
     assert "loss_mask" not in alps

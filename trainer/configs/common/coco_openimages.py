@@ -6,7 +6,7 @@ Expected below `data.root` (`datasets` unless given); `data.root=/path` moves al
     coco/annotations/instances_train2017.json
     open_images/train/*.jpg, open_images/test/*.jpg     the images of the ALPs and of the test set
     open_images/instances_test.json                     python -m trainer.evaluation.open_images_masks
-    open_images/instances_train.json                    the same of the train split: for the oracle only
+    open_images/instances_train.json                    boxes of the train split, for the oracle only
     open_images/hierarchy.json                          the challenge's label300 segmentable hierarchy
 
 and ALPs in `data.alps`: `make alps SPLITS=open_images_train`.
@@ -66,6 +66,7 @@ boxes = L(TrainSource)(
         images="${data.root}/open_images/train",
         classes=L(split_names)(path="${data.split}", kind="classes"),
         cache="${data.cache}",
+        boxes_only=True,
     ),
     mapper=L(BoxMapper)(mapper=_mapper, names=L(split_names)(path="${data.split}", kind="classes")),
     batch_size=16,
