@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from alp_builder.errors import AlpError, BadDataError
 from trainer.data.cocofile import check_masks, read_coco
 from trainer.evaluation.predictions import Prediction, check_predictions, mean_of
+from trainer.evaluation.shapes import IouType
 from trainer.evaluation.splits import ClassSplit
 
 Backend = Literal["hotcoco", "pycocotools"]
-IouType = Literal["segm", "bbox"]
 
 AREAS = ("all", "small", "medium", "large")
 """COCO's ranges of area, in the order of the precision table."""
