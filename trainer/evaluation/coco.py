@@ -7,6 +7,10 @@ are not evaluated.
 
 The work is hotcoco's, which is young; pycocotools stands behind the same adapter as its oracle, and
 tests hold the two equal. Choose it by `backend="pycocotools"`.
+
+Small, medium and large go by the area of a truth as the file has it, and of a detection by that of what is
+compared, its mask or its box. Both programs take a detection's from its box if it has one, so they
+are given masks without their boxes.
 """
 
 from __future__ import annotations
@@ -59,7 +63,9 @@ def precision_table(
     Raises:
         BadDataError: If the program refuses the file.
     """
-    rows = [dict(prediction) for prediction in predictions]
+    # Of a row with a box both take the area from it, also where masks are compared.
+    unused = {"bbox"} if iou_type == "segm" else set()
+    rows = [{k: v for k, v in row.items() if k not in unused} for row in predictions]
     try:
         return _precision_table(truth, rows, category_ids, iou_type, max_detections, backend)
     except (MemoryError, AlpError):
