@@ -21,6 +21,7 @@ from trainer.engine.inference import Result, coco_results, detect, write_results
 from trainer.engine.pictures import draw, save_png
 from trainer.evaluation.evaluator import evaluate, read_hierarchy, table
 from trainer.evaluation.predictions import write_json
+from trainer.evaluation.shapes import IouType
 from trainer.evaluation.splits import ClassSplit
 from trainer.evaluation.synonyms import read_names
 from trainer.modeling.columns import Embedder
@@ -33,8 +34,9 @@ class Evaluator:
 
     Args:
         cfg: Config with `data.test`: `loader` (a call of `build_eval_loader`), `annotations`,
-            `protocol`, `hierarchy`, `pictures`, `picture_threshold`, and `names`: a file of other names
-            for classes (`trainer.evaluation.synonyms`), under which the model is evaluated too.
+            `protocol` (of masks and boxes), `hierarchy`, `pictures`, `picture_threshold`, and `names`: a
+            file of other names for classes (`trainer.evaluation.synonyms`), under which the model is
+            evaluated too.
         model: The bare model.
         split: Base and novel classes; each must be a category of the annotations.
         folder: Run folder; results go to `evaluation_<step>/`.
@@ -94,17 +96,20 @@ class Evaluator:
         return self.folder / f"evaluation_{step:07d}"
 
     def _score(self, results: list[Result], ending: str) -> dict[str, Any]:
-        """Metrics of masks and of boxes."""
+        """Metrics of masks and of boxes, both by the config's protocol."""
         test = self.cfg.data.test
-        masks = evaluate(
-            self.annotations,
-            results,
-            self.split,
-            protocol=test.protocol,
-            hierarchy=test.hierarchy,
-        )
-        boxes = evaluate(self.annotations, results, self.split, iou_type="bbox")
-        return {f"masks{ending}": masks, f"boxes{ending}": boxes}
+        kinds: dict[str, IouType] = {"masks": "segm", "boxes": "bbox"}
+        return {
+            f"{name}{ending}": evaluate(
+                self.annotations,
+                results,
+                self.split,
+                protocol=test.protocol,
+                iou_type=iou_type,
+                hierarchy=test.hierarchy,
+            )
+            for name, iou_type in kinds.items()
+        }
 
     def _renaming(self) -> dict[str, float]:
         """How many classes have another name, and how far the text encoder alone finds them again."""

@@ -7,6 +7,10 @@ are not evaluated.
 
 The work is hotcoco's, which is young; pycocotools stands behind the same adapter as its oracle, and
 tests hold the two equal. Choose it by `backend="pycocotools"`.
+
+Small, medium and large go by the area of a truth as the file has it, and of a detection by that of what is
+compared, its mask or its box. Both programs take a detection's from its box if it has one, so they
+are given masks without their boxes.
 """
 
 from __future__ import annotations
@@ -25,10 +29,10 @@ from numpy.typing import NDArray
 from alp_builder.errors import AlpError, BadDataError
 from trainer.data.cocofile import check_masks, read_coco
 from trainer.evaluation.predictions import Prediction, check_predictions, mean_of
+from trainer.evaluation.shapes import IouType
 from trainer.evaluation.splits import ClassSplit
 
 Backend = Literal["hotcoco", "pycocotools"]
-IouType = Literal["segm", "bbox"]
 
 AREAS = ("all", "small", "medium", "large")
 """COCO's ranges of area, in the order of the precision table."""
@@ -59,7 +63,9 @@ def precision_table(
     Raises:
         BadDataError: If the program refuses the file.
     """
-    rows = [dict(prediction) for prediction in predictions]
+    # Of a row with a box both take the area from it, also where masks are compared.
+    unused = {"bbox"} if iou_type == "segm" else set()
+    rows = [{k: v for k, v in row.items() if k not in unused} for row in predictions]
     try:
         return _precision_table(truth, rows, category_ids, iou_type, max_detections, backend)
     except (MemoryError, AlpError):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from alp_builder.errors import UsageError
 from trainer.data.cocofile import CocoFile, read_coco
-from trainer.evaluation.coco import IouType, evaluate_coco
+from trainer.evaluation.coco import evaluate_coco
 from trainer.evaluation.hierarchy import Hierarchy
 from trainer.evaluation.open_images import evaluate_open_images
 from trainer.evaluation.predictions import Prediction
+from trainer.evaluation.shapes import IouType
 from trainer.evaluation.splits import ClassSplit, class_facts
 
 Protocol = Literal["coco", "open_images"]
@@ -37,21 +38,20 @@ def evaluate(
         predictions: COCO results.
         split: Base and novel classes.
         protocol: `coco` or `open_images`.
-        iou_type: `segm` or `bbox` (`coco` only).
+        iou_type: What is compared, by either protocol: `segm`, masks, or `bbox`, boxes.
         hierarchy: Open Images' hierarchy file (`open_images` only).
 
     Raises:
-        UsageError: If the protocol is unknown, or compares no boxes.
+        UsageError: If the protocol, or what to compare, is unknown.
     """
+    for value, known in ((protocol, get_args(Protocol)), (iou_type, get_args(IouType))):
+        if value not in known:
+            raise UsageError(f"{value}: expected one of {', '.join(known)}")
     if protocol == "coco":
         return evaluate_coco(truth, predictions, split, iou_type=iou_type)
-    if protocol != "open_images" or iou_type != "segm":
-        raise UsageError(
-            f"protocol {protocol}, {iou_type}: expected coco, or open_images with segm"
-        )
     file = read_coco(truth)
     tree = None if hierarchy is None else read_hierarchy(file, hierarchy)
-    return evaluate_open_images(file, predictions, split, tree)
+    return evaluate_open_images(file, predictions, split, tree, iou_type=iou_type)
 
 
 def read_hierarchy(truth: CocoFile, path: str | Path) -> Hierarchy:

@@ -1,26 +1,24 @@
-"""The Open Images instance segmentation protocol: mask AP50 on truth that is not exhaustive.
+"""The Open Images protocol: AP50 of masks or of boxes on truth that is not exhaustive.
 
-Rules of the challenge, as the TensorFlow Object Detection API evaluates it
-(`OpenImagesInstanceSegmentationChallengeEvaluator`); D are detections of one class in one image by
-falling score, G its truths with a mask:
+Rules of the challenges, as the TensorFlow Object Detection API evaluates them
+(`OpenImagesInstanceSegmentationChallengeEvaluator` for masks, `OpenImagesDetectionChallengeEvaluator`
+for boxes); D are detections of one class in one image by falling score, G its truths:
 
 1. *Expansion.* Instances and positive image labels are copied to all ancestors in the hierarchy,
-negative labels
-   to all descendants.
+negative labels to all descendants.
 2. *Unverified classes.* A detection of a class that is neither among the image's instances nor
-verified for it,
-   positive or negative, is dropped.
-3. *Masks.* Each detection has one best truth, by mask IoU. If that is at least 0.5 and the truth is
-not taken yet,
-   the detection is a true positive.
+verified for it, positive or negative, is dropped.
+3. *Matching.* Each detection has one best truth, by IoU of the masks or boxes. If that is at least 0.5 and
+the truth is not taken yet, the detection is a true positive.
 4. *Group-of* truth (one box for many instances) absorbs leftovers whose intersection with it is at
-least half of
-   the detection. It counts as one true positive with the best score among them, or as one miss.
-5. *Truth without a mask* is no positive. A leftover whose box has IoU 0.5 or more with its box is
-ignored, one for
-   each such truth; a group-of box without a mask absorbs any number.
-6. All other leftovers are false positives. 7. AP of a class is the area under the monotone envelope
-of precision over recall; the mean is over the classes with truth that counts.
+least half of the detection. It counts as one true positive with the best score among them, or as one
+miss.
+5. *Truth without a mask*, where masks are compared, is no positive. A leftover whose box has IoU 0.5 or
+more with its box is ignored, one for each such truth; a group-of box without a mask absorbs any number.
+Where boxes are compared, such truth is like any other.
+6. All other leftovers are false positives.
+7. AP of a class is the area under the monotone envelope of precision over recall; the mean is over the
+classes with truth that counts.
 
 The protocol does not copy *predictions* to ancestors: a model that says "Dog" is wrong about
 "Carnivore" unless it says that too. `evaluate_open_images` reports both, as it stands and with
@@ -28,8 +26,8 @@ predictions expanded.
 
 Truth is a COCO-format file with `is_group_of` (or `iscrowd`), annotations that may lack a
 segmentation, and images with `pos_category_ids` and `neg_category_ids`. An image with neither list
-is taken as exhaustively labelled. hotcoco has rules 1, 3, 4 and 7 only, so all are written out
-here; tests compare the two where they agree.
+is taken as exhaustively labelled. hotcoco has rules 1, 3, 4 and 7 only, and for boxes only, so all are
+written out here; tests compare the two where they agree.
 """
 
 from __future__ import annotations
@@ -44,10 +42,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as mask_utils
 
-from trainer.data.cocofile import CocoAnnotation, CocoFile, CocoImage, Rle, check_masks
+from trainer.data.cocofile import CocoFile, CocoImage, check_masks
 from trainer.evaluation.coco import grouped
 from trainer.evaluation.hierarchy import Hierarchy
 from trainer.evaluation.predictions import Prediction, check_predictions
+from trainer.evaluation.shapes import IouType, Shape, found_shapes, overlap, truth_shape
 from trainer.evaluation.splits import ClassSplit
 
 IOU = 0.5
@@ -59,17 +58,24 @@ Scored = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 @dataclass
 class _Truths:
-    """Truth of one class in one image: masks and boxes (absolute xywh), single and group-of."""
+    """Truth of one class in one image, single and group-of.
 
-    masks: list[Any] = field(default_factory=list)
-    group_masks: list[Any] = field(default_factory=list)
-    boxes: list[Sequence[float]] = field(default_factory=list)
-    group_boxes: list[Sequence[float]] = field(default_factory=list)
+    Attributes:
+        single: What is compared, masks or boxes.
+        groups: The like, group-of.
+        bare: Boxes of truth without the mask that would be compared (rule 5).
+        bare_groups: The like, group-of.
+    """
+
+    single: list[Shape] = field(default_factory=list)
+    groups: list[Shape] = field(default_factory=list)
+    bare: list[Shape] = field(default_factory=list)
+    bare_groups: list[Shape] = field(default_factory=list)
 
     @property
     def positives(self) -> int:
         """How many true positives there could be."""
-        return len(self.masks) + len(self.group_masks)
+        return len(self.single) + len(self.groups)
 
 
 def match(
@@ -82,9 +88,9 @@ def match(
     """Rules 3 to 6 for one class in one image.
 
     Args:
-        iou: Mask IoU, shape `(D, G)`, detections by falling score.
-        group_ioa: Intersection over the detection's area with group-of masks, shape `(D, Q)`.
-        box_iou: Box IoU with truth that has no mask, shape `(D, B)`.
+        iou: IoU of the masks or boxes compared, shape `(D, G)`, detections by falling score.
+        group_ioa: Intersection over the detection's area with group-of truth, shape `(D, Q)`.
+        box_iou: Box IoU with truth that has no mask, shape `(D, B)`; B is 0 where boxes are compared.
         box_group_ioa: The like of `group_ioa` with group-of boxes that have no mask, shape `(D,
             C)`.
         scores: Scores, shape `(D,)`.
@@ -158,14 +164,17 @@ def evaluate_open_images(
     predictions: Sequence[Prediction],
     split: ClassSplit,
     hierarchy: Hierarchy | None = None,
+    *,
+    iou_type: IouType = "segm",
 ) -> dict[str, Any]:
-    """Mask AP50 of base, novel and all classes by the Open Images protocol.
+    """AP50 of base, novel and all classes by the Open Images protocol.
 
     Args:
         truth: Truth as the module says.
-        predictions: COCO results with an RLE of the image's size each.
+        predictions: COCO results, each with what is compared: an RLE of the image's size, or a box.
         split: Which classes are base and novel.
         hierarchy: Ancestors of categories; none if `None`.
+        iou_type: What is compared, masks or boxes.
 
     Returns:
         `AP50` with `base`, `novel`, `all`; `AP50_expanded`, the same with predictions copied to
@@ -180,24 +189,26 @@ def evaluate_open_images(
     hierarchy = hierarchy or Hierarchy({})
     sizes = {image.id: (image.height, image.width) for image in truth.images}
     check_masks(truth, "truth")
-    check_predictions(predictions, sizes, {c.id for c in truth.categories}, masks=True)
-    truths = expand_truth(truth, hierarchy)
+    check_predictions(
+        predictions, sizes, {c.id for c in truth.categories}, masks=iou_type == "segm"
+    )
+    truths = expand_truth(truth, hierarchy, iou_type)
     verified = {
         image.id: _verified(image, set(truths.get(image.id, ())), hierarchy)
         for image in truth.images
     }
-    plain = _all_ap(truths, verified, predictions, ids)
+    plain = _all_ap(truths, verified, predictions, ids, iou_type)
     expanded = plain
     if any(hierarchy.ancestors(category.id) for category in truth.categories):
         wider = [row for found in predictions for row in _to_ancestors(found, hierarchy)]
-        expanded = _all_ap(truths, verified, wider, ids)
+        expanded = _all_ap(truths, verified, wider, ids, iou_type)
     positives = {
         name: sum(classes[c].positives for classes in truths.values() if c in classes)
         for name, c in ids.items()
     }
     return {
         "protocol": "open_images",
-        "iou_type": "segm",
+        "iou_type": iou_type,
         "split": split.name,
         "images": len(truth.images),
         "predictions": len(predictions),
@@ -215,36 +226,22 @@ def evaluate_open_images(
     }
 
 
-def expand_truth(truth: CocoFile, hierarchy: Hierarchy) -> dict[int, dict[int, _Truths]]:
+def expand_truth(
+    truth: CocoFile, hierarchy: Hierarchy, iou_type: IouType
+) -> dict[int, dict[int, _Truths]]:
     """Truth by image and class, instances copied to all ancestors (rule 1)."""
     sizes = {image.id: (image.height, image.width) for image in truth.images}
     found: dict[int, dict[int, _Truths]] = defaultdict(lambda: defaultdict(_Truths))
     for annotation in truth.annotations:
-        mask = _rle(annotation, *sizes[annotation.image_id])
+        shape = truth_shape(annotation, *sizes[annotation.image_id], iou_type)
         group = bool(annotation.iscrowd or annotation.is_group_of)
         for category in {annotation.category_id, *hierarchy.ancestors(annotation.category_id)}:
             truths = found[annotation.image_id][category]
-            if mask is not None:
-                (truths.group_masks if group else truths.masks).append(mask)
+            if shape is not None:
+                (truths.groups if group else truths.single).append(shape)
             elif annotation.bbox is not None:
-                (truths.group_boxes if group else truths.boxes).append(annotation.bbox)
+                (truths.bare_groups if group else truths.bare).append(annotation.bbox)
     return {image: dict(classes) for image, classes in found.items()}
-
-
-def _rle(annotation: CocoAnnotation, height: int, width: int) -> Any:
-    """Compressed RLE of an annotation, `None` if it has no mask or an empty one."""
-    if not annotation.segmentation:
-        return None
-    if isinstance(annotation.segmentation, Rle):
-        rle: Any = {
-            "size": list(annotation.segmentation.size),
-            "counts": annotation.segmentation.counts,
-        }
-        if isinstance(rle["counts"], list):
-            rle = mask_utils.frPyObjects(rle, height, width)
-    else:
-        rle = mask_utils.merge(mask_utils.frPyObjects(annotation.segmentation, height, width))
-    return rle if mask_utils.area(rle) > 0 else None
 
 
 def _verified(image: CocoImage, present: set[int], hierarchy: Hierarchy) -> set[int] | None:
@@ -270,6 +267,7 @@ def _all_ap(
     verified: Mapping[int, set[int] | None],
     predictions: Sequence[Prediction],
     ids: Mapping[str, int],
+    iou_type: IouType,
 ) -> dict[str, float]:
     """AP of every class."""
     wanted = set(ids.values())
@@ -282,7 +280,8 @@ def _all_ap(
     scored: dict[int, list[Scored]] = defaultdict(list)
     nothing = _Truths()
     for (image, category), found in sorted(by_place.items(), key=lambda item: item[0]):
-        scored[category].append(_match_masks(truths.get(image, {}).get(category, nothing), found))
+        there = truths.get(image, {}).get(category, nothing)
+        scored[category].append(_match_place(there, found, iou_type))
     positives: dict[int, int] = defaultdict(int)
     for classes in truths.values():
         for category, truth in classes.items():
@@ -295,34 +294,20 @@ def _all_ap(
     return result
 
 
-def _match_masks(truth: _Truths, found: list[Prediction]) -> Scored:
-    """Detections matched with truth of their class and image; empty masks are dropped."""
-    masks = [prediction["segmentation"] for prediction in found]
-    filled = mask_utils.area(masks) > 0
+def _match_place(truth: _Truths, found: list[Prediction], iou_type: IouType) -> Scored:
+    """Detections matched with truth of their class and image; empty ones are dropped."""
+    shapes, filled = found_shapes(found, iou_type)
     scores = np.array([prediction["score"] for prediction in found], np.float64)
-    if not (truth.positives or truth.boxes or truth.group_boxes):
+    if not (truth.positives or truth.bare or truth.bare_groups):
         return scores[filled], np.zeros(int(filled.sum()), bool)
     order = [i for i in np.argsort(-scores, kind="stable") if filled[i]]
-    masks, scores = [masks[i] for i in order], scores[order]
-    boxes = mask_utils.toBbox(masks) if truth.boxes or truth.group_boxes else np.empty((0, 4))
+    shapes, scores = [shapes[i] for i in order], scores[order]
+    # Only masks leave truth bare, and only then boxes are wanted beside what is compared.
+    boxes = mask_utils.toBbox(shapes) if truth.bare or truth.bare_groups else shapes
     return match(
-        _overlap(masks, truth.masks, group=False),
-        _overlap(masks, truth.group_masks, group=True),
-        _overlap(boxes, truth.boxes, group=False, size=len(masks)),
-        _overlap(boxes, truth.group_boxes, group=True, size=len(masks)),
+        overlap(shapes, truth.single, group=False),
+        overlap(shapes, truth.groups, group=True),
+        overlap(boxes, truth.bare, group=False),
+        overlap(boxes, truth.bare_groups, group=True),
         scores,
     )
-
-
-def _overlap(
-    found: Any, truth: Sequence[Any], *, group: bool, size: int | None = None
-) -> NDArray[np.float64]:
-    """IoU, or for group-of the intersection over the detection's area; shape `(D, G)`."""
-    size = len(found) if size is None else size
-    if not truth or not size:
-        return np.zeros((size, len(truth)))
-    boxes = not isinstance(truth[0], dict)
-    against: Any = np.asarray(truth, np.float64).reshape(-1, 4) if boxes else truth
-    # COCO's crowds are what Open Images calls group-of, and their "IoU" is that quotient.
-    overlap = mask_utils.iou(found, against, [int(group)] * len(truth))
-    return np.asarray(overlap, np.float64).reshape(size, len(truth))

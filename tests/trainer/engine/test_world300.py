@@ -64,9 +64,9 @@ def test_the_tiny_config_trains_and_is_scored_under_names_and_synonyms(
     out = tmp_path / "run" / "evaluation_0000001"
     metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
     assert metrics["renaming"]["classes"] == 300
-    for name in ("masks", "masks_synonyms"):
+    for name in ("masks", "boxes", "masks_synonyms", "boxes_synonyms"):
         assert set(metrics[name]["AP50"]) == {"base", "novel", "all"}
-        assert metrics[name]["images"] == 2
+        assert (metrics[name]["protocol"], metrics[name]["images"]) == ("open_images", 2)
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,17 @@ CLASSES = ("animal", "dog", "cat", "car")
 """Categories 1 to 4; dogs and cats are animals."""
 
 
+def encoded(mask: Any) -> dict[str, Any]:
+    """A mask of shape `(H, W)` as RLE."""
+    code = mask_utils.encode(np.asfortranarray(mask, np.uint8))
+    return {"size": list(mask.shape), "counts": code["counts"].decode()}
+
+
 def rle(x0: int, y0: int, x1: int, y1: int) -> dict[str, Any]:
     """The mask of a rectangle."""
-    mask = np.zeros((SIDE, SIDE), np.uint8, order="F")
+    mask = np.zeros((SIDE, SIDE), np.uint8)
     mask[y0:y1, x0:x1] = 1
-    code = mask_utils.encode(mask)
-    return {"size": [SIDE, SIDE], "counts": code["counts"].decode()}
+    return encoded(mask)
 
 
 def thing(name: str, *box: int, image: int = 1, mask: bool = True, group: bool = False) -> Any:

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from pycocotools import mask as mask_utils
 
 from alp_builder.errors import BadDataError, UsageError
-from tests.trainer.evaluation.helpers import CLASSES, seen, thing, truth_of
+from tests.trainer.evaluation.helpers import CLASSES, encoded, seen, thing, truth_of
 from trainer.data.cocofile import read_coco
 from trainer.evaluation.coco import Backend, evaluate_coco, precision_table
 from trainer.evaluation.predictions import read_predictions
@@ -96,6 +97,53 @@ def test_base_and_novel_by_hand(truth: Path, backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("kind", "small"), [("segm", 0.5), ("bbox", 1.0)])
+def test_sizes_are_those_of_what_is_compared(
+    tmp_path: Path, kind: Any, small: float, backend: Backend
+) -> None:
+    square, line = np.zeros((2, 128, 128), bool)
+    square[:20, :20] = True
+    along = np.arange(100)
+    line[20 + along, 20 + along] = line[20 + along, 21 + along] = True
+    assert line.sum() == 200
+    dog = {"image_id": 1, "category_id": 1}
+    record = {
+        "images": [{"id": 1, "file_name": "1.jpg", "height": 128, "width": 128}],
+        "categories": [{"id": 1, "name": "dog"}],
+        "annotations": [
+            {"id": 1, "bbox": [0, 0, 20, 20], "area": 400, "iscrowd": 0}
+            | {**dog, "segmentation": encoded(square)}
+        ],
+    }
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(record))
+    rows = [
+        {**dog, "score": 0.9, "segmentation": encoded(line), "bbox": [20, 20, 101, 100]},
+        {**dog, "score": 0.8, "segmentation": encoded(square), "bbox": [0, 0, 20, 20]},
+    ]
+    metrics = evaluate_coco(path, rows, split_of_all(["dog"]), iou_type=kind, backend=backend)
+    # The wrong one comes first: one of two is right, at any recall and IoU. Its mask is small (200 pixels,
+    # less than 32 * 32), so it counts among the small ones; its box is large (10,100), so there it does not.
+    assert metrics["AP"]["all"] == pytest.approx(0.5)
+    assert metrics["per_class"]["dog"]["AP"] == pytest.approx(0.5)
+    assert metrics["APs"]["all"] == pytest.approx(small)
+    assert math.isnan(metrics["APm"]["all"])
+    assert math.isnan(metrics["APl"]["all"])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_boxes_beside_masks_change_no_cell(shared_data: Path, backend: Backend) -> None:
+    folder = shared_data / "coco_lvis_eval_reference"
+    path = folder / "instances_val2014_100.json"
+    rows = read_predictions(folder / "instances_val2014_fakesegm100_results.json")
+    ids = [category.id for category in read_coco(path).categories]
+    boxed = [row | {"bbox": mask_utils.toBbox(row["segmentation"]).tolist()} for row in rows]
+    without = [{k: v for k, v in row.items() if k != "bbox"} for row in rows]
+    one, other = (precision_table(path, r, ids, backend=backend) for r in (boxed, without))
+    np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_no_predictions_score_zero(truth: Path, backend: Backend) -> None:
     metrics = evaluate_coco(truth, [], split_of_all(CLASSES), backend=backend)
     assert metrics["AP"]["all"] == 0
@@ -125,8 +173,10 @@ def test_a_class_in_no_category_is_named(truth: Path) -> None:
         evaluate_coco(truth, [], ClassSplit("mine", ("dgo",), ()))
 
 
-def test_input_is_left_as_it_was(truth: Path) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("kind", ["segm", "bbox"])
+def test_input_is_left_as_it_was(truth: Path, kind: Any, backend: Backend) -> None:
     rows = [seen("dog", 0.9, 0, 0, 10, 10)]
     before = json.dumps(rows)
-    evaluate_coco(truth, rows, split_of_all(CLASSES), backend="pycocotools")
+    evaluate_coco(truth, rows, split_of_all(CLASSES), iou_type=kind, backend=backend)
     assert json.dumps(rows) == before

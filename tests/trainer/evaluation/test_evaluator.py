@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,20 +25,26 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "truth.json", tmp_path / "found.json"
 
 
+@pytest.mark.parametrize("kind", ["segm", "bbox"])
 @pytest.mark.parametrize("protocol", ["coco", "open_images"])
 def test_the_command_prints_a_table_and_writes_metrics(
-    files: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], protocol: str
+    files: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    protocol: str,
+    kind: str,
 ) -> None:
     truth, found = files
     split, out = tmp_path / "split.json", tmp_path / "deep" / "metrics.json"
     arguments = [f"--truth={truth}", f"--split={split}", f"--protocol={protocol}", f"--out={out}"]
-    assert main([str(found), *arguments]) == 0
+    assert main([str(found), *arguments, f"--iou-type={kind}"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["base", "novel", "all"]
     assert ["AP50", "100.0", "0.0", "50.0"] in [line.split() for line in lines]
     metrics = json.loads(out.read_text())
     assert metrics["AP50"] == pytest.approx({"base": 1, "novel": 0, "all": 0.5})
     assert metrics["per_class"]["car"]["group"] == "novel"
+    assert (metrics["protocol"], metrics["iou_type"]) == (protocol, kind)
 
 
 def test_errors_are_one_line(
@@ -54,9 +61,19 @@ def test_errors_are_one_line(
     assert "class 'person' of split coco_48_17 is in no category" in errors[2]
 
 
-def test_open_images_compares_no_boxes(files: tuple[Path, Path]) -> None:
-    with pytest.raises(UsageError, match="open_images with segm"):
-        evaluate(files[0], [], split_of_all(CLASSES), protocol="open_images", iou_type="bbox")
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ({"protocol": "lvis"}, "lvis: expected one of coco, open_images"),
+        ({"iou_type": "keypoints"}, "keypoints: expected one of segm, bbox"),
+    ],
+)
+@pytest.mark.parametrize("protocol", ["coco", "open_images"])
+def test_what_is_not_known_is_refused(
+    files: tuple[Path, Path], protocol: str, mistake: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        evaluate(files[0], [], split_of_all(CLASSES), **{"protocol": protocol, **mistake})
 
 
 def test_not_a_number_is_null_in_a_file_and_a_dash_in_a_table(tmp_path: Path) -> None:

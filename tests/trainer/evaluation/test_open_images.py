@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import hotcoco
@@ -11,19 +12,30 @@ import numpy as np
 import pytest
 
 from alp_builder.errors import BadDataError
-from tests.trainer.evaluation.helpers import CLASSES, seen, thing, truth_of
+from tests.trainer.evaluation.helpers import CLASSES, rle, seen, thing, truth_of
 from trainer.evaluation.hierarchy import Hierarchy
 from trainer.evaluation.open_images import average_precision, evaluate_open_images, match
+from trainer.evaluation.shapes import IouType
 from trainer.evaluation.splits import ClassSplit, split_of_all
 
 TREE = Hierarchy({2: [1], 3: [1]})
 ALL = split_of_all(CLASSES)
 
 
-def ap(truth: Any, *predictions: dict[str, Any], tree: Hierarchy | None = None) -> dict[str, float]:
-    """AP50 by class."""
-    metrics = evaluate_open_images(truth, predictions, ALL, tree)
-    return {name: found["AP50"] for name, found in metrics["per_class"].items()}
+def ap(
+    truth: Any,
+    *predictions: dict[str, Any],
+    tree: Hierarchy | None = None,
+    kinds: Sequence[IouType] = ("segm", "bbox"),
+) -> dict[str, float]:
+    """AP50 by class: of masks and of boxes, which are equal where all masks are rectangles."""
+    first, *others = (
+        evaluate_open_images(truth, predictions, ALL, tree, iou_type=kind)["per_class"]
+        for kind in kinds
+    )
+    for other in others:
+        assert str(other) == str(first)  # NaN is NaN
+    return {name: found["AP50"] for name, found in first.items()}
 
 
 def test_iou_of_one_half_matches_and_less_does_not() -> None:
@@ -76,27 +88,72 @@ def test_a_single_truth_goes_before_the_group_round_it() -> None:
     assert ap(truth, seen("dog", 0.9, 0, 0, 10, 10))["dog"] == 0.5
 
 
+def mask_ap(truth: Any, *predictions: dict[str, Any]) -> float:
+    """AP50 of dogs' masks."""
+    return ap(truth, *predictions, kinds=["segm"])["dog"]
+
+
+def box_ap(truth: Any, *predictions: dict[str, Any]) -> float:
+    """AP50 of dogs' boxes."""
+    return ap(truth, *predictions, kinds=["bbox"])["dog"]
+
+
 def test_truth_without_a_mask_is_no_positive_and_its_detection_is_ignored() -> None:
     bare = thing("dog", 20, 20, 40, 40, mask=False)
     masked = thing("dog", 0, 0, 10, 10)
     hit, on_bare = seen("dog", 0.5, 0, 0, 10, 10), seen("dog", 0.9, 20, 20, 40, 40)
-    assert ap(truth_of(masked, bare), on_bare, hit)["dog"] == 1
+    assert mask_ap(truth_of(masked, bare), on_bare, hit) == 1
     # The same detection without that truth is a false positive ahead of the hit.
-    assert ap(truth_of(masked), on_bare, hit)["dog"] == 0.5
+    assert mask_ap(truth_of(masked), on_bare, hit) == 0.5
     # Box IoU below a half does not excuse it.
-    assert ap(truth_of(masked, bare), seen("dog", 0.9, 20, 20, 30, 39), hit)["dog"] == 0.5
+    assert mask_ap(truth_of(masked, bare), seen("dog", 0.9, 20, 20, 30, 39), hit) == 0.5
     # One for each such truth: the second is a false positive.
     again = seen("dog", 0.8, 20, 20, 40, 39)
-    assert ap(truth_of(masked, bare), on_bare, again, hit)["dog"] == 0.5
+    assert mask_ap(truth_of(masked, bare), on_bare, again, hit) == 0.5
     # A class that has only such truth has no AP.
-    assert math.isnan(ap(truth_of(bare), on_bare)["dog"])
+    assert math.isnan(mask_ap(truth_of(bare), on_bare))
 
 
 def test_a_group_without_a_mask_ignores_any_number() -> None:
     bare = thing("dog", 20, 20, 40, 40, mask=False, group=True)
     masked = thing("dog", 0, 0, 10, 10)
     many = [seen("dog", 0.9, x, 20, x + 5, 25) for x in (20, 25, 30)]
-    assert ap(truth_of(masked, bare), *many, seen("dog", 0.1, 0, 0, 10, 10))["dog"] == 1
+    assert mask_ap(truth_of(masked, bare), *many, seen("dog", 0.1, 0, 0, 10, 10)) == 1
+
+
+def test_truth_without_a_mask_is_like_any_other_where_boxes_are_compared() -> None:
+    bare = thing("dog", 20, 20, 40, 40, mask=False)
+    group = thing("dog", 0, 20, 15, 40, mask=False, group=True)
+    masked = thing("dog", 0, 0, 10, 10)
+    hit, on_bare = seen("dog", 0.5, 0, 0, 10, 10), seen("dog", 0.9, 20, 20, 40, 40)
+    assert box_ap(truth_of(masked, bare), on_bare, hit) == 1
+    assert box_ap(truth_of(masked, bare), hit) == 0.5
+    assert box_ap(truth_of(masked, group), hit) == 0.5
+    assert box_ap(truth_of(masked, group), hit, seen("dog", 0.4, 0, 20, 5, 25)) == 1
+
+
+def test_many_boxes_in_a_group_cost_nothing() -> None:
+    group, single = thing("dog", 0, 0, 20, 20, group=True), thing("dog", 30, 30, 40, 40)
+    inside = [seen("dog", 0.9, x, y, x + 5, y + 5) for x, y in ((0, 0), (10, 0), (0, 10), (10, 10))]
+    assert box_ap(truth_of(group, single), *inside, seen("dog", 0.5, 30, 30, 40, 40)) == 1
+
+
+def test_boxes_are_compared_and_not_what_is_in_them() -> None:
+    truth = truth_of(thing("dog", 0, 0, 20, 20))
+    corner = seen("dog", 0.9, 0, 0, 20, 20) | {"segmentation": rle(0, 0, 5, 5)}
+    assert (box_ap(truth, corner), mask_ap(truth, corner)) == (1, 0)
+    beside = seen("dog", 0.9, 0, 0, 20, 20) | {"bbox": [20, 20, 20, 20]}
+    assert (box_ap(truth, beside), mask_ap(truth, beside)) == (0, 1)
+    # Boxes need no masks, and masks no boxes.
+    boxed, masked = dict(corner), dict(beside)
+    del boxed["segmentation"], masked["bbox"]
+    assert (box_ap(truth, boxed), mask_ap(truth, masked)) == (1, 1)
+    with pytest.raises(BadDataError, match="prediction 0: no bbox"):
+        box_ap(truth, masked)
+    # Truth without a box has the one round its mask.
+    bare = thing("dog", 0, 0, 20, 20)
+    del bare["bbox"]
+    assert box_ap(truth_of(bare), boxed) == 1
 
 
 def test_unverified_classes_are_dropped_and_verified_ones_count() -> None:
@@ -134,9 +191,11 @@ def test_negative_labels_go_down_and_positive_ones_up() -> None:
     assert ap(sure, animal, elsewhere, tree=TREE)["animal"] == 0.25
 
 
-def test_predictions_are_reported_as_they_stand_and_expanded() -> None:
+@pytest.mark.parametrize("kind", ["segm", "bbox"])
+def test_predictions_are_reported_as_they_stand_and_expanded(kind: IouType) -> None:
     truth = truth_of(thing("dog", 0, 0, 10, 10))
-    metrics = evaluate_open_images(truth, [seen("dog", 0.9, 0, 0, 10, 10)], ALL, TREE)
+    found = [seen("dog", 0.9, 0, 0, 10, 10)]
+    metrics = evaluate_open_images(truth, found, ALL, TREE, iou_type=kind)
     animal = metrics["per_class"]["animal"]
     assert (animal["AP50"], animal["AP50_expanded"]) == (0, 1)
     assert metrics["AP50"]["all"] == 0.5
@@ -151,7 +210,7 @@ def test_groups_are_means_over_classes_with_truth() -> None:
     assert metrics["per_class"]["car"]["group"] == "novel"
 
 
-def test_an_empty_mask_is_dropped_and_a_wrong_size_refused() -> None:
+def test_an_empty_shape_is_dropped_and_a_wrong_size_refused() -> None:
     truth = truth_of(thing("dog", 0, 0, 10, 10))
     assert ap(truth, seen("dog", 0.9, 0, 0, 0, 0), seen("dog", 0.5, 0, 0, 10, 10))["dog"] == 1
     other = seen("dog", 0.9, 0, 0, 5, 5)
@@ -188,7 +247,7 @@ def random_scene(rng: np.random.Generator) -> tuple[list[Any], list[dict[str, An
 
 @pytest.mark.parametrize("seed", range(25))
 def test_hotcoco_agrees_where_it_has_the_rules(seed: int) -> None:
-    """Expansion, matching, group-of, AP; on rectangles, as hotcoco has the protocol for boxes."""
+    """Expansion, matching, group-of, AP; hotcoco's are boxes, and `ap` holds masks equal to them."""
     things, rows = random_scene(np.random.default_rng(seed))
     truth = truth_of(*things, images=3, absent=None)
     ours = ap(truth, *rows, tree=TREE)
