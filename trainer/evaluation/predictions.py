@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from reprlib import repr  # noqa: A004 - bounded: what it shows is untrusted
 from typing import Any
 
 import msgspec
@@ -82,16 +83,16 @@ def _problem(
     category: Any = prediction.get("category_id")
     score = prediction.get("score")
     if not isinstance(image, int) or image not in sizes:
-        return f"image_id {image!r} is not in the truth"
+        return f"image_id {repr(image)} is not in the truth"
     if not isinstance(category, int) or category not in categories:
-        return f"category_id {category!r} is not in the truth"
-    if not isinstance(score, int | float) or not math.isfinite(score):
-        return f"score {score!r} is not a finite number"
+        return f"category_id {repr(category)} is not in the truth"
+    if not _is_finite(score):
+        return f"score {repr(score)} is not a finite number"
     box, mask = prediction.get("bbox"), prediction.get("segmentation")
     if prediction.get(needed) is None:
         return f"no {needed}"
     if box is not None and not _is_box(box):
-        return f"bbox {box!r} is not four finite numbers"
+        return f"bbox {repr(box)} is not four finite numbers"
     if mask is None:
         return ""
     if not isinstance(mask, Mapping):
@@ -100,7 +101,7 @@ def _problem(
         return "its RLE has no compressed counts"
     size = mask.get("size")
     if not isinstance(size, list | tuple) or tuple(size) != sizes[image]:
-        found = "x".join(map(str, size)) if isinstance(size, list | tuple) else repr(size)
+        found = "x".join(map(repr, size)) if isinstance(size, list | tuple) else repr(size)
         expected = "x".join(map(str, sizes[image]))
         return f"mask of {found}, image {image} is {expected} (height x width)"
     return ""
@@ -109,7 +110,15 @@ def _problem(
 def _is_box(box: Any) -> bool:
     """Whether a value is `[x, y, w, h]`, all finite."""
     numbers = isinstance(box, list | tuple) and len(box) == 4
-    return numbers and all(isinstance(v, int | float) and math.isfinite(v) for v in box)
+    return numbers and all(map(_is_finite, box))
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a value is a number that a float can hold: JSON may have whole numbers beyond."""
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def write_json(path: str | Path, metrics: Mapping[str, Any]) -> None:

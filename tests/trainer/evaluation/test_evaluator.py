@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from alp_builder.errors import UsageError
+from alp_builder.errors import BadDataError, UsageError
 from tests.trainer.evaluation.helpers import CLASSES, seen, thing, truth_of
 from trainer.evaluation.__main__ import main
 from trainer.evaluation.evaluator import evaluate, table
@@ -59,6 +59,18 @@ def test_errors_are_one_line(
     assert "none.json" in errors[0]
     assert "not a COCO instances file" in errors[1]
     assert "class 'person' of split coco_48_17 is in no category" in errors[2]
+
+
+@pytest.mark.parametrize("change", [{"score": 10**400}, {"bbox": [0, 0, 10**400, 1]}])
+@pytest.mark.parametrize("protocol", ["coco", "open_images"])
+def test_numbers_beyond_a_float_are_one_short_line(
+    files: tuple[Path, Path], protocol: str, change: dict[str, Any]
+) -> None:
+    truth, found = files
+    rows = [{**row, **change} for row in json.loads(found.read_bytes())]
+    with pytest.raises(BadDataError, match="prediction 0: .* finite number") as caught:
+        evaluate(truth, rows, split_of_all(CLASSES), protocol=protocol)  # type: ignore[arg-type]
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize(
