@@ -62,7 +62,7 @@ def report_nonfinite(
     raise NonFiniteError(
         f"step {step}: the {what} is infinite or undefined with {listed}{more}; expected finite "
         f"numbers. State and images: {folder / name}.pt and .json. Look at these images and boxes, or "
-        "lower optimizer.lr, or set train.clip_norm=1"
+        "lower optimizer.lr, or set train.loop.clip_norm=1"
     )
 
 

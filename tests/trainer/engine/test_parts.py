@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from detectron2.config import LazyCall as L
-from detectron2.layers import ShapeSpec
+from detectron2.layers import CycleBatchNormList, ShapeSpec, get_norm
 from detectron2.structures import Boxes, Instances
 from omegaconf import OmegaConf
 from pycocotools import mask as mask_utils
@@ -81,13 +81,17 @@ def test_the_rate_scales_with_the_batch_and_norms_are_not_decayed() -> None:
         },
         flags={"allow_objects": True},
     )
-    model = nn.Sequential(DenseTextClassifier(4, 4), nn.GroupNorm(1, 4))
+    shared = get_norm("BN", 4)
+    cycled = CycleBatchNormList(2, nn.BatchNorm2d, num_features=4)
+    model = nn.Sequential(DenseTextClassifier(4, 4), nn.GroupNorm(1, 4), shared, cycled)
     optimizer = build_optimizer(cfg, model, batch_size=4)
     decay = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
     assert {g["lr"] for g in optimizer.param_groups} == {0.0025}
     assert decay[id(model[0].projection.weight)] == 0.1
     assert decay[id(model[0].scale.log_scale)] == 0
-    assert decay[id(model[1].weight)] == 0
+    for norm in model[1:]:
+        assert decay[id(norm.weight)] == decay[id(norm.bias)] == 0
+    assert len(decay) == len(list(model.parameters()))
 
 
 def test_torchvision_s_resnet_gets_detectron2_s_names() -> None:

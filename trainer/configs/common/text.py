@@ -1,7 +1,7 @@
 """Text encoders by name.
 
-`text.name=open_clip text.encoders.open_clip.pretrained=/path/ViT-B-32.pt` selects another one; `minilm`
-needs nothing but PyPI. `text.dim` follows from the encoder and is set when the model is built.
+`text.name=open_clip text.encoders.open_clip.pretrained=/path/open_clip_model.safetensors` selects another one;
+`minilm` needs nothing but PyPI. `text.dim` follows from the encoder and is set when the model is built.
 """
 
 from detectron2.config import LazyCall as L
@@ -14,7 +14,9 @@ text = dict(
     cache_dir="data/text_vectors",
     encoders=dict(
         minilm=L(MiniLMEncoder)(folder=None),
-        open_clip=L(OpenClipEncoder)(model="ViT-B-32", pretrained="openai", device="cpu"),
+        open_clip=L(OpenClipEncoder)(
+            model="ViT-B-32-quickgelu", pretrained="openai", device="cpu", quick_gelu=None
+        ),
         # Detic's table of Open Images has two rows "Mouse": the animal's, and the computer's.
         table=L(TableEncoder)(
             vectors="vectors.npy", names="names.csv", aliases={"Computer mouse": "Mouse"}

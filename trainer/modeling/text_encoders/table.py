@@ -7,6 +7,7 @@ without any download, for the names in the table and no others; the prompt is al
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -64,7 +65,9 @@ class TableEncoder:
             if (row := self._row.get(normalise_name(instead))) is not None:
                 self._row.setdefault(normalise_name(name), row)
         self.dim = int(table.shape[1])
-        self.fingerprint = f"table-{file_fingerprint(path)}"
+        # The same rows under other names are another table.
+        named = hashlib.sha256(repr(sorted(self._row.items())).encode()).hexdigest()[:12]
+        self.fingerprint = f"table-{file_fingerprint(path)}-{named}"
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Rows of the names.

@@ -155,6 +155,15 @@ def test_a_table_knows_its_names_in_any_spelling(tmp_path: Path) -> None:
         table.encode(["dog", "zebra"])
 
 
+def test_a_table_under_other_names_is_another_one(tmp_path: Path) -> None:
+    """Vectors are cached by it: the old name's vector must not come back."""
+    np.save(tmp_path / "v.npy", np.eye(2))
+    orders = [["dog", "cat"], ["cat", "dog"], ["dog", "cat"]]
+    one, other, again = [TableEncoder(tmp_path / "v.npy", names).fingerprint for names in orders]
+    assert one == again != other
+    assert TableEncoder(tmp_path / "v.npy", orders[0], {"puppy": "dog"}).fingerprint != one
+
+
 def test_a_table_must_fit_its_names(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", np.eye(3))
     with pytest.raises(BadDataError, match=r"shape \(3, 3\) for 2 names"):
@@ -251,6 +260,42 @@ def test_open_clip_s_mistakes_are_one_line(monkeypatch: pytest.MonkeyPatch) -> N
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("model", "pretrained", "quick"),
+    [
+        ("ViT-B-32-quickgelu", "openai", True),
+        ("ViT-B-32", "openai", True),  # open_clip itself would only warn
+        ("ViT-L-14", "openai", True),
+        ("ViT-B-32", "laion2b_s34b_b79k", False),
+    ],
+)
+def test_published_weights_get_the_activation_they_were_trained_with(
+    model: str, pretrained: str, quick: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import open_clip
+
+    asked: list[dict[str, object]] = []
+
+    def offline(*_: object, **given: object) -> None:
+        asked.append(given)
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(open_clip, "create_model", offline)
+    with pytest.raises(UsageError, match="cannot be loaded"):
+        OpenClipEncoder(model, pretrained)
+    assert [given["force_quick_gelu"] for given in asked] == [quick]
+
+
+def test_the_default_of_configs_is_openai_s_clip_with_its_activation() -> None:
+    import open_clip
+
+    from trainer.configs.common.text import text
+
+    given = text["encoders"]["open_clip"]  # type: ignore[index]
+    assert open_clip.get_model_config(given.model)["quick_gelu"]
+    assert given.pretrained in open_clip.list_pretrained_tags_by_model(given.model)
+
+
 def test_open_clip_from_a_local_file(tmp_path: Path) -> None:
     """A random model stands for the weights: the file, the prompts and the shapes are what counts."""
     import open_clip
@@ -262,6 +307,13 @@ def test_open_clip_from_a_local_file(tmp_path: Path) -> None:
     found = TextEmbedder(encoder).classes(["dog", "cat"])
     assert found.shape == (2, encoder.dim)
     assert encoder.fingerprint.startswith("open-clip-ViT-S-32-alt-")
+    assert encoder.fingerprint.endswith("-gelu")
+    quick = OpenClipEncoder("ViT-S-32-alt", str(tmp_path / "clip.pt"), quick_gelu=True)
+    assert quick.fingerprint == encoder.fingerprint.removesuffix("gelu") + "quickgelu"
+    assert np.abs(quick.encode(["dog"]) - encoder.encode(["dog"])).max() > 1e-4
+    (tmp_path / "archive.pt").write_bytes(b"PK")
+    with pytest.raises(UsageError, match=r"expected a state dict or safetensors"):
+        OpenClipEncoder("ViT-S-32-alt", str(tmp_path / "archive.pt"))
     assert "/" not in encoder.fingerprint
     with torch.no_grad():
         tokens = open_clip.get_tokenizer("ViT-S-32-alt")([t.format("dog") for t in TEMPLATES])
