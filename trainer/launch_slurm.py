@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from alp_builder.errors import AlpError, UsageError
-from trainer.engine.checkpoint import latest_checkpoint
 from trainer.engine.config import load_config
 from trainer.engine.slurm import TrainJob
+from trainer.engine.starting import last_of
 
 PASSED_ON = ("account", "constraint", "exclude", "partition", "qos")
 """Options that SLURM gets as they are."""
@@ -52,14 +52,14 @@ def submit(args: argparse.Namespace) -> Any:
         submitit's job.
 
     Raises:
-        UsageError: If the config does not load, the run has checkpoints and `--resume` is not given, or
+        UsageError: If the config does not load, the folder has a run and `--resume` is not given, or
             submitit or SLURM is missing.
     """
     cfg = load_config(args.config_file, args.overrides)
-    last = latest_checkpoint(Path(cfg.train.output_dir))
+    last = last_of(Path(cfg.train.output_dir))
     if last is not None and not args.resume:
         raise UsageError(
-            f"{cfg.train.output_dir} has checkpoints of an earlier run: add --resume to go on from "
+            f"{cfg.train.output_dir} has an earlier run: add --resume to go on from "
             f"{last.name}, or choose another train.output_dir"
         )
     if args.cluster == "slurm" and shutil.which("sbatch") is None:

@@ -7,9 +7,10 @@
 
 A run folder (`train.output_dir`) gets the config as used, `metrics.jsonl` (one line a step), checkpoints
 and, at the end, the evaluation. With `--resume` a stopped run goes on from its last checkpoint and gives
-the losses of a run that was never stopped. On SIGTERM, SIGINT, SIGUSR1 or SIGUSR2 a run saves its state at
-the end of the step and stops with exit code 75. With `--eval-only` its last checkpoint is evaluated; with
-`--dry-run` nothing is trained, and what is missing of the data is listed.
+the losses of a run that was never stopped. With `--checkpoint FILE` it begins from that one, and what its folder
+has of later steps is set aside (`trainer.engine.starting`). On SIGTERM, SIGINT, SIGUSR1 or SIGUSR2 a run
+saves its state at the end of the step and stops with exit code 75. With `--eval-only` its last checkpoint is
+evaluated; with `--dry-run` nothing is trained, and what is missing of the data is listed.
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ from detectron2.utils import comm
 from alp_builder.errors import AlpError, UsageError
 from trainer.engine.agreement import agreed_checkpoint, check_agreement, facts_of_config
 from trainer.engine.build import build_embedder, build_model
-from trainer.engine.checkpoint import State, latest_checkpoint, load_checkpoint
+from trainer.engine.checkpoint import State, load_checkpoint
 from trainer.engine.config import construct, load_config
+from trainer.engine.distributed import gather_in_order
 from trainer.engine.dryrun import report
 from trainer.engine.evaluate import Evaluator
-from trainer.engine.launch import check_gpus, is_restart, launch, leave_to_first
+from trainer.engine.launch import check_gpus, is_requeued, is_restart, launch, leave_to_first
 from trainer.engine.loop import Loop, LoopConfig
 from trainer.engine.optimizer import build_optimizer
 from trainer.engine.sources import TrainBatches, images_per_step
+from trainer.engine.starting import Start, begin_from, starting_point
 from trainer.engine.weights import initialise
 from trainer.evaluation.splits import load_split
 
@@ -58,11 +61,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _dry_run(cfg: Any) -> int:
-    """Say what the config needs; the exit code is 1 if something is missing or wrong."""
-    lines, missing = report(cfg)
-    found = f"{missing} of {len(lines)} missing or wrong" if missing else "nothing is missing"
-    print("\n".join([*lines, found]))  # noqa: T201 - the command's own output
-    return int(missing > 0)
+    """Say what the config needs; the exit code is 1 if something is missing, wrong or not checked."""
+    found = report(cfg)
+    print("\n".join([*found.lines, found.summary()]))  # noqa: T201 - the command's own output
+    return int(found.wrong + found.unchecked > 0)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -78,7 +80,8 @@ def run(args: argparse.Namespace) -> None:
     )
     if cfg.train.cpu_threads:
         torch.set_num_threads(cfg.train.cpu_threads)
-    last = agreed_checkpoint(_starting_point(args, folder))
+    chosen = _starting_point(args, folder)
+    last = agreed_checkpoint(chosen.path)
     check_agreement(facts_of_config(cfg))
 
     # ------------------------------------------------------------------ data
@@ -116,6 +119,11 @@ def run(args: argparse.Namespace) -> None:
     if state is not None:
         loop.load_state_dict(state)
         _note_processes(state, start)
+    if last is not None and not args.eval_only:
+        # All that could be refused has been: from here on the folder is this run's.
+        if chosen.begins and comm.is_main_process():
+            begin_from(folder, last, start)
+        comm.synchronize()
     if comm.is_main_process():
         LazyConfig.save(cfg, str(folder / "config.yaml"))
         parameters = sum(p.numel() for p in model.parameters()) / 1e6
@@ -157,18 +165,23 @@ def _note_processes(state: State, start: int) -> None:
         )
 
 
-def _starting_point(args: argparse.Namespace, folder: Path) -> Path | None:
-    if args.checkpoint is not None:
-        return Path(args.checkpoint)
-    last = latest_checkpoint(folder)
+def _starting_point(args: argparse.Namespace, folder: Path) -> Start:
+    """Where to start, by what this process sees of the folder."""
+    # Where machines count restarts apart, only those know of one that lost a process.
+    again = any(gather_in_order([is_restart() or is_requeued()]))
+    given = Path(args.checkpoint) if args.checkpoint is not None else None
+    start = starting_point(folder, given, going_on=not args.eval_only and (args.resume or again))
+    last = start.path
     if last is None and args.eval_only:
         raise UsageError(f"{folder}: no checkpoint to evaluate; train first, or give --checkpoint")
-    if last is not None and not (args.resume or args.eval_only or is_restart()):
+    if given is None and last is not None and not (args.resume or args.eval_only or again):
         raise UsageError(
-            f"{folder} has checkpoints of an earlier run: add --resume (make: RESUME=1) to go on from "
-            f"{last.name}, or choose another train.output_dir"
+            f"{folder} has an earlier run: add --resume (make: RESUME=1) to go on from {last.name}, or choose "
+            "another train.output_dir"
         )
-    return last
+    if given is not None and last is not None and not start.begins:
+        logger.info("goes on from %s, saved since the run was begun from %s", last, given)
+    return start
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -183,7 +196,10 @@ def _parser() -> argparse.ArgumentParser:
         "--dry-run", action="store_true", help="say what of the data is missing, and stop"
     )
     parser.add_argument("--eval-only", action="store_true", help="evaluate and stop")
-    parser.add_argument("--checkpoint", help="go on from, or evaluate, this one, not the last")
+    parser.add_argument(
+        "--checkpoint",
+        help="begin from, or evaluate, this one, not the last; later ones of the folder are set aside",
+    )
     parser.add_argument(
         "--allow-pickle",
         action="store_true",

@@ -125,12 +125,24 @@ def latest_checkpoint(folder: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def prune_checkpoints(folder: Path, keep: int) -> None:
+def step_of(path: Path) -> int | None:
+    """Steps in a checkpoint's name, None if it is not named like one."""
+    match = _NAME.fullmatch(path.name)
+    return int(match[1]) if match else None
+
+
+def prune_checkpoints(folder: Path, keep: int, done: int | None = None) -> None:
     """Delete all but the last `keep` checkpoints, and what processes that were killed left half written.
 
     Only the process that writes checkpoints may call this.
+
+    Args:
+        folder: Of the run.
+        keep: How many stay, at least one.
+        done: Steps of the run; checkpoints of more steps are of another one: they stay, and do not count.
     """
-    for path in [*_checkpoints(folder)[: -max(keep, 1)], *folder.glob(".step_*.pt.*.tmp")]:
+    own = [p for p in _checkpoints(folder) if done is None or (step_of(p) or 0) <= done]
+    for path in [*own[: -max(keep, 1)], *folder.glob(".step_*.pt.*.tmp")]:
         path.unlink(missing_ok=True)
 
 
@@ -155,7 +167,7 @@ def export_safetensors(checkpoint: Path, out: Path, *, average: bool = False) ->
 def _checkpoints(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    steps = {int(m[1]): p for p in folder.iterdir() if (m := _NAME.fullmatch(p.name))}
+    steps = {step: p for p in folder.iterdir() if (step := step_of(p)) is not None}
     return [steps[step] for step in sorted(steps)]
 
 

@@ -3,11 +3,14 @@
 What a dry run asks of files that are there, at the price of reading them once: the annotation files (a few
 seconds for COCO's 118k images) and two columns of the ALPs. No image is opened; of each folder's images `SAMPLE`,
 spread evenly, are looked for.
+
+ALPs on object storage are read as training reads them, through the cache of shards, where they stay for it. Where
+that cache is too small for all of them they would come for nothing, and it is said that they were not checked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,12 +19,12 @@ import pyarrow.compute as pc
 from omegaconf import DictConfig, ListConfig
 
 from alp_builder.errors import AlpError, BadDataError
-from alp_builder.reader import open_alps
+from alp_builder.reader import AlpDataset, is_remote, open_alps
 from trainer.data.cocofile import CocoFile, read_coco
 from trainer.data.images import EXAMPLES, SafeRoot, image_key
 from trainer.data.leaks import evaluation_keys
 from trainer.data.maskstore import label_of_category
-from trainer.data.shards import scan_rows
+from trainer.data.shards import open_shards, scan_rows
 from trainer.engine.config import construct
 from trainer.evaluation.evaluator import read_hierarchy
 from trainer.evaluation.splits import load_split
@@ -39,13 +42,17 @@ class Finding:
     Attributes:
         what: What was checked.
         problem: What is wrong, empty if nothing is.
+        unchecked: Why it was not checked, empty if it was.
     """
 
     what: str
     problem: str = ""
+    unchecked: str = ""
 
     def line(self) -> str:
         """As shown to a user."""
+        if self.unchecked:
+            return f"not checked: {self.what}: {self.unchecked}"
         return f"WRONG    {self.what}: {self.problem}" if self.problem else f"ok       {self.what}"
 
 
@@ -64,17 +71,18 @@ class _Root:
         return self.files[path]
 
 
-def findings(cfg: Any) -> Iterator[Finding]:
+def findings(cfg: Any, absent: Collection[str] = ()) -> Iterator[Finding]:
     """Check what is there; what is not there is passed over, for `trainer.engine.dryrun` names it.
 
     Args:
         cfg: Config with `data` as in `trainer/configs`.
+        absent: Paths and URLs that are known not to be there.
     """
     root = _Root(cfg)
     for node in _nodes(cfg.data.train):
         if _has(node, "annotations", "images", "classes"):
             yield from _masks(node, root)
-        elif _has(node, "folder", "finder"):
+        elif _has(node, "folder", "finder") and str(node.folder) not in absent:
             yield from _alps(node, root)
     yield from _test(root)
     yield from _leaks(root)
@@ -102,15 +110,23 @@ def _masks(node: Any, root: _Root) -> Iterator[Finding]:
 
 def _alps(node: Any, root: _Root) -> Iterator[Finding]:
     """A source of ALPs: finished, of this split, its images there."""
-    folder = Path(node.folder)
-    if not folder.is_dir():
+    folder = str(node.folder)
+    if not is_remote(folder) and not Path(folder).is_dir():
+        return
+    try:
+        shards = _open(node, folder)
+    except AlpError as error:
+        yield Finding(folder, str(error))
+        return
+    if isinstance(shards, str):
+        yield Finding(f"{folder}: its rows, their images, and whether they leak", unchecked=shards)
         return
     ids: list[tuple[str, str]] = []
 
     def read() -> str:
         rows = 0
         every = pc.scalar(True)
-        for batch in scan_rows(open_alps(folder), ["dataset_id", "image_id"], every, node.split):
+        for batch in scan_rows(shards, ["dataset_id", "image_id"], every, node.split):
             rows += len(batch)
             columns = (batch.column(i).to_pylist() for i in (0, 1))
             ids.extend(dict.fromkeys(zip(*columns, strict=True)))
@@ -118,9 +134,9 @@ def _alps(node: Any, root: _Root) -> Iterator[Finding]:
             raise BadDataError(f"no ALPs of split {node.split!r}")
         return f"{folder}: {rows:,} ALPs of {len(set(ids)):,} images"
 
-    yield _checked(str(folder), read)
+    yield _checked(folder, read)
     unique = list(dict.fromkeys(ids))
-    root.keys[str(folder)] = {image_key(*pair) for pair in unique}
+    root.keys[folder] = {image_key(*pair) for pair in unique}
     if not unique:
         return
 
@@ -131,6 +147,22 @@ def _alps(node: Any, root: _Root) -> Iterator[Finding]:
 
     if all(Path(path).is_dir() for path in node.finder.roots.values()):
         yield _checked(f"{folder}: images of its ALPs", found)
+
+
+def _open(node: Any, folder: str) -> AlpDataset | str:
+    """A source's ALPs, or why their shards are not to be fetched."""
+    if not is_remote(folder):
+        return open_alps(folder)
+    if node.get("cache") is None or node.get("shard_cache_gib") is None:
+        return "its source names no cache for shards (cache, shard_cache_gib)"
+    bound = int(node.shard_cache_gib * 2**30)
+    shards = open_shards(folder, Path(node.cache) / "shards", bound)
+    if (size := sum(info.size for info in shards.infos(node.split))) > bound:
+        return (
+            f"its shards have {size:,} bytes, their cache takes {bound:,}; raise shard_cache_gib, or copy "
+            "the data set here and name the folder"
+        )
+    return shards
 
 
 def _test(root: _Root) -> Iterator[Finding]:

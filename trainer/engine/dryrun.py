@@ -1,8 +1,8 @@
 """What a config needs on disk, and what of it is missing: `python -m trainer.train ... --dry-run`.
 
 The config is walked, not run: every node that names a file or a folder to read is looked at, then whether they
-fit together. Nothing is written and no model is built, so a data root can be checked before a machine with
-GPUs is paid for.
+fit together. No model is built, and nothing is written but shards of object storage, into the cache that training
+reads them from; so a data root can be checked before a machine with GPUs is paid for.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from omegaconf import DictConfig, ListConfig
@@ -142,14 +142,36 @@ class _Shape(msgspec.Struct):
     categories: list[msgspec.Raw]
 
 
-def report(cfg: Any) -> tuple[list[str], int]:
-    """Lines for the user, and how many of them tell of something missing or wrong.
+class Report(NamedTuple):
+    """What a dry run has to say.
+
+    Attributes:
+        lines: For the user.
+        wrong: How many of them tell of something missing or wrong.
+        unchecked: How many of them tell of something that was not checked.
+    """
+
+    lines: list[str]
+    wrong: int
+    unchecked: int
+
+    def summary(self) -> str:
+        """All of it in one line."""
+        of = f"of {len(self.lines)}"
+        parts = [f"{self.wrong} {of} missing or wrong"] if self.wrong else []
+        parts += [f"{self.unchecked} {of} not checked"] if self.unchecked else []
+        return ", ".join(parts) or "nothing is missing"
+
+
+def report(cfg: Any) -> Report:
+    """Look for what a config needs.
 
     First what is to be there: COCO-format files that are there are also opened, and their images and categories
     counted. Then whether what is there fits together (`trainer.engine.dataroot`).
     """
-    lines = []
-    wrong = 0
+    lines: list[str] = []
+    wrong = unchecked = 0
+    absent = set()
     for need in needs_of(cfg):
         line, problem = need.line(), need.problem
         if not problem and need.what == FILES["annotations"]:
@@ -159,13 +181,16 @@ def report(cfg: Any) -> tuple[list[str], int]:
             except msgspec.DecodeError as error:
                 problem = f"not in COCO format ({error})"
                 line = Need(need.path, need.what, need.key, problem).line()
-        wrong += bool(problem)
+        if problem:
+            wrong += 1
+            absent.add(need.path)
         lines.append(line)
     try:
         load_split(cfg.data.split)
     except AlpError:
-        return lines, wrong
-    for finding in findings(cfg):
+        return Report(lines, wrong, unchecked)
+    for finding in findings(cfg, absent):
         wrong += bool(finding.problem)
+        unchecked += bool(finding.unchecked)
         lines.append(finding.line())
-    return lines, wrong
+    return Report(lines, wrong, unchecked)

@@ -69,6 +69,11 @@ def is_restart() -> bool:
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
+def is_requeued() -> bool:
+    """Whether SLURM started the job of this process again, after it was preempted or its node had failed."""
+    return int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0
+
+
 def leave_to_first() -> None:
     """Let the first process of this machine tell of a mistake in the command, which all of them found.
 

@@ -259,7 +259,7 @@ class Loop:
     def _save(self, done: int) -> None:
         if comm.is_main_process():
             save_checkpoint(checkpoint_path(self.folder, done), self.state_dict(done))
-            prune_checkpoints(self.folder, self.config.keep_checkpoints)
+            prune_checkpoints(self.folder, self.config.keep_checkpoints, done)
         comm.synchronize()
 
     def evaluation_due(self, done: int) -> bool:

@@ -73,6 +73,14 @@ def test_the_last_checkpoint_is_the_one_with_most_steps(tmp_path: Path) -> None:
     assert (tmp_path / "nonfinite_step_0000004.pt").exists()
 
 
+def test_what_was_saved_last_is_not_deleted_for_checkpoints_of_more_steps(tmp_path: Path) -> None:
+    for step in (60, 85, 90, 65, 70):
+        save_checkpoint(checkpoint_path(tmp_path, step), state(step))
+    prune_checkpoints(tmp_path, keep=2, done=70)
+    steps = [int(p.stem.removeprefix("step_")) for p in sorted(tmp_path.iterdir())]
+    assert steps == [65, 70, 85, 90]
+
+
 def test_code_in_a_checkpoint_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"format": 1, "model": {}, "evil": Evil()}, tmp_path / "a.pt")

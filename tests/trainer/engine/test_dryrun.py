@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from pipelines.synthetic_shards import table_of, write_data_set
+from tests.trainer.engine.commands import changes, command
 from trainer import train
 from trainer.engine.config import load_config
 from trainer.engine.dryrun import Need, needs_of, report
@@ -130,7 +131,7 @@ def test_nothing_is_missing_of_a_whole_root(
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_of_an_empty_root_every_file_is_named(recipe: str) -> None:
-    lines, missing = report(load_config(CONFIGS / recipe, ["data.root=/nowhere"]))
+    lines, missing, _ = report(load_config(CONFIGS / recipe, ["data.root=/nowhere"]))
     assert missing == len(lines) >= 4
     assert any("/nowhere/coco/annotations/instances_train2017.json" in line for line in lines)
 
@@ -222,7 +223,7 @@ def test_the_oracle_needs_the_train_boxes(whole: Path, tmp_path: Path) -> None:
     shutil.copytree(whole, root)
     (root / "open_images/instances_train.json").unlink()
     recipe = "maskrcnn_box_r50_coco_openimages.py"
-    lines, missing = report(load_config(CONFIGS / recipe, overrides(root, recipe)))
+    lines, missing, _ = report(load_config(CONFIGS / recipe, overrides(root, recipe)))
     assert missing == 1
     assert any("MISSING" in x and "open_images/instances_train.json" in x for x in lines)
 
@@ -261,3 +262,72 @@ def test_alps_on_object_storage_are_looked_for_there(tmp_path: Path) -> None:
 def _alps_of(url: str) -> list[Need]:
     needs = needs_of(load_config(CONFIGS / "fcosmo_r50_coco_48_17.py", [f"data.alps={url}"]))
     return [need for need in needs if need.path == url]
+
+
+# ------------------------------------------------------------------ ALPs on object storage
+
+
+def _uploaded(place: Path, name: str) -> str:
+    url = f"memory://{name}/alps"
+    fsspec.filesystem("memory").put(str(place / "alps"), url, recursive=True)
+    return url
+
+
+def _dry_run_of(place: Path, tmp_path: Path, *more: str) -> int:
+    data = [*changes(place, tmp_path / "run"), f"data.cache={tmp_path}/cache"]
+    return train.main(command("fcosmo", "--dry-run", *data, *more))
+
+
+def test_alps_on_object_storage_are_checked_like_those_of_a_folder(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = _uploaded(place, tmp_path.name)
+    assert _dry_run_of(place, tmp_path, f"data.alps={url}") == 0
+    there = capsys.readouterr().out
+    assert _dry_run_of(place, tmp_path) == 0
+    assert there == capsys.readouterr().out.replace(f"{place}/alps", url)
+    assert f"ok       {url}: images of its ALPs, 8 looked for" in there
+    assert there.endswith("nothing is missing\n")
+    kept = list((tmp_path / "cache" / "shards").glob("*/split=train/*.parquet"))
+    assert len(kept) == 1  # where training looks for it
+
+    leak = f"data.held_out=[{place}/world/instances_train.json]"
+    assert _dry_run_of(place, tmp_path, f"data.alps={url}", leak) == 1
+    assert f"8 are in {url}, such as" in capsys.readouterr().out
+    images = f"data.train.alps.records.finder.roots.simulated_world={tmp_path}"
+    assert _dry_run_of(place, tmp_path, f"data.alps={url}", images) == 1
+    assert f"WRONG    {url}: images of its ALPs: " in capsys.readouterr().out
+    split = "data.train.alps.records.split=val"
+    assert _dry_run_of(place, tmp_path, f"data.alps={url}", split) == 1
+    assert f"WRONG    {url}: {url}: no split 'val'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (
+            "data.train.alps.records.shard_cache_gib=1e-6",
+            "their cache takes 1,073; raise shard_cache",
+        ),
+        ("data.train.alps.records.shard_cache_gib=null", "its source names no cache for shards"),
+    ],
+)
+def test_what_was_not_checked_is_told(
+    change: str, why: str, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = _uploaded(place, tmp_path.name)
+    assert _dry_run_of(place, tmp_path, f"data.alps={url}", change) == 1
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [line for line in lines if line.startswith("not checked: ")]
+    assert f"{url}: its rows, their images, and whether they leak" in line
+    assert why in line
+    assert lines[-1] == f"1 of {len(lines) - 1} not checked"
+
+
+def test_alps_that_are_not_there_are_told_once(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _dry_run_of(place, tmp_path, "data.alps=memory://nowhere/alps") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:8] for line in lines if "memory://nowhere" in line] == ["MISSING "]
+    assert lines[-1] == f"1 of {len(lines) - 1} missing or wrong"

@@ -6,6 +6,7 @@ Two processes on this machine, over gloo, stand for two machines.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -112,6 +113,21 @@ def test_torchrun_goes_on_from_the_last_checkpoint(
     done = call([*elastic, *FAILING, *given(place, tmp_path / "run")], FAIL=f"{rank}:4:kill")
     assert done.returncode == 0, done.stderr[-2000:]
     assert metrics(tmp_path / "run") == metrics(whole)
+
+
+def test_a_given_checkpoint_counts_for_the_first_start_under_torchrun(
+    whole: Path, place: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    begin = [*FAILING, "--checkpoint", str(run / "step_0000004.pt")]
+    arguments = given(place, run, "train.loop.checkpoint_every=1")
+    done = call([*HERE, "--max-restarts", "1", *begin, *arguments], FAIL="1:5:kill")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert metrics(run) == metrics(whole)
+    assert done.stderr.count("1 checkpoints and 1 evaluations of other runs, to step 6") == 1
+    assert "steps 5 to 6" in done.stderr
+    assert [p.name for p in run.glob("superseded/1/step_*")] == ["step_0000006.pt"]
 
 
 def test_another_number_of_processes_goes_on_with_the_same_images(
