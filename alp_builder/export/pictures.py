@@ -1,8 +1,10 @@
 """The image of an ALP: its file and its size in pixels, from a COCO file or a folder of images.
 
 Ids in shards may come from anybody, so no path is ever made of one: the folder is walked once, and an id finds
-the file whose name means that image (`000000381639.jpg` is "381639"). Where files of several folders bear one
-name, the folder whose name ends the `dataset_id` decides (`val2017` for "mscoco_val2017").
+the file whose name means that image (`000000381639.jpg` is "381639"), or that lies there below the folder, as
+`alps record` says it (`holiday/01` is `holiday/01.jpg`). Where files of several folders bear one name, it is the
+one that the id names from the folder on, else the folder whose name ends the `dataset_id` decides (`val2017` for
+"mscoco_val2017").
 """
 
 from __future__ import annotations
@@ -15,10 +17,8 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from alp_builder.errors import BadDataError, UsageError
+from alp_builder.image_names import split_ending
 from alp_builder.simulate.coco import narrative_image_id, read_coco
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-"""Endings of files that are taken for images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,22 @@ class Pictures:
             return self._listed.get(image_id)
         found = self._files.get(image_id, [])
         if len(found) > 1:
-            found = [path for path in found if dataset_id.endswith(path.parent.name)]
+            found = self._meant(found, dataset_id, image_id)
             if len(found) != 1:
                 raise UsageError(
                     f"--images {self._root}: several files could be image {image_id!r} of"
                     f" {dataset_id!r}; name the folder of one data set, or give --coco"
                 )
         return self._measure(found[0]) if found else None
+
+    def _meant(self, found: list[Path], dataset_id: str, image_id: str) -> list[Path]:
+        """Which of several files an id means: one that it names in full, else of the data set's folder."""
+        assert self._root is not None
+        names = {path: path.relative_to(self._root).as_posix() for path in found}
+        for said in (lambda name: name, lambda name: split_ending(name)[0]):
+            if len(named := [path for path in found if said(names[path]) == image_id]) == 1:
+                return named
+        return [path for path in found if dataset_id.endswith(path.parent.name)]
 
     def _measure(self, path: Path) -> Picture:
         assert self._root is not None
@@ -104,7 +113,15 @@ def _listed(coco: Path, root: Path | None) -> dict[str, Picture]:
             raise BadDataError(f"{coco}: image {image.id} has no area")
         path = root / image.file_name if root and image.file_name in inside else None
         found[name] = Picture(image.file_name, image.width, image.height, path, image.id)
+    for picture in list(found.values()):
+        for name in _relative_ids(picture.file_name):
+            found.setdefault(name, picture)
     return found
+
+
+def _relative_ids(file_name: str) -> tuple[str, str]:
+    """What `alps record` calls the image of a file below the folder."""
+    return split_ending(file_name)[0], file_name
 
 
 def _walk(root: Path) -> dict[str, list[Path]]:
@@ -112,7 +129,7 @@ def _walk(root: Path) -> dict[str, list[Path]]:
     for path in _images(root):
         # Some data sets write leading zeros in their ids; COCO of 2014 puts its split before the number.
         names = {path.stem, narrative_image_id(path.name), narrative_image_id(_number(path.name))}
-        for name in names:
+        for name in names.union(_relative_ids(path.relative_to(root).as_posix())):
             found[name].append(path)
     return dict(found)
 
@@ -127,6 +144,6 @@ def _images(root: Path) -> list[Path]:
         Path(folder, name)
         for folder, _, names in os.walk(root)
         for name in names
-        if Path(name).suffix.lower() in SUFFIXES
+        if split_ending(name)[1]
     ]
     return sorted(found)

@@ -3,9 +3,10 @@
 A data set's images lie where its own download puts them. `_RULES` writes that down as patterns, tried in order
 (those whose folder the ids speak of first) and each with the usual endings: `{id}` is the image's id, `{split}`
 what follows the first underscore of the data set's, `{nine}` and `{twelve}` the id's digits filled with zeros.
+Endings in other letters (`IMG_0001.JPG`) are looked for last; `alp_builder.image_names` has the rule.
 
-Ids and file names come from data anybody may have written. One that is absolute, has a part `..` or a
-backslash, or leads through a symbolic link out of its folder counts as missing.
+Ids and file names come from data anybody may have written. One that is not safe (`is_safe_name`), or leads through
+a symbolic link out of its folder, counts as missing.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import pyarrow as pa
 from pyarrow import csv
 
 from alp_builder.errors import BadDataError, UsageError
+from alp_builder.image_names import MAX_NAME, OddEndings, is_safe_name, with_endings
 
-_ENDINGS = (".jpg", ".png", ".jpeg", ".webp")
 _SPLITS = ("train/{id}", "validation/{id}", "val/{id}", "test/{id}", "{id}")
 _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"(ms)?coco([_-]|$)", ("{split}/{twelve}", "{twelve}")),
@@ -29,17 +30,27 @@ _RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"simulated_world", ("{tail}/{nine}", "{nine}")),
     # Simulated narratives of a COCO file are named after the file: simulated_instances_val2017.
     (r"simulated_", ("{tail}/{twelve}", "{tail}/{id}", "{twelve}", "{id}")),
+    # `alps record` names images by where they lie below its folder.
+    (r"recorded_", ("{id}", "{split}/{id}", *_SPLITS)),
     (r"", ("{split}/{id}", *_SPLITS, "{twelve}")),
 )
 _CSV_COLUMNS = ("dataset_id", "image_id", "file_name")
-_MAX_NAME = 1024
 
 
 def file_names(dataset_id: str, image_id: str) -> list[str]:
-    """Names an image's file may have below the folder of its data set.
+    """Names an image's file may have below the folder of its data set, endings in small letters.
 
     >>> file_names("mscoco_val2017", "381639")[0], file_names("ADE20k", "ADE_val_00000175")[0]
     ('val2017/000000381639.jpg', 'images/validation/ADE_val_00000175.jpg')
+    """
+    return [file for name in bare_names(dataset_id, image_id) for file in with_endings(name)]
+
+
+def bare_names(dataset_id: str, image_id: str) -> list[str]:
+    """Those names as the rules have them, before endings are tried.
+
+    >>> bare_names("recorded_photos", "holiday/01")[0]
+    'holiday/01'
     """
     patterns = next(p for rule, p in _RULES if re.match(rule, dataset_id, re.IGNORECASE))
     digits = image_id.rpartition("_")[2]
@@ -52,10 +63,9 @@ def file_names(dataset_id: str, image_id: str) -> list[str]:
     }
     spoken = f"{dataset_id} {image_id}".lower()
     # "validation" is spoken of as "val", "training" as "train".
-    spoken_of = sorted(patterns, key=lambda p: _folder(p)[:3] not in spoken)
-    names = [pattern.format(**values) for pattern in spoken_of]
-    endings = ("", *_ENDINGS) if image_id.lower().endswith(_ENDINGS) else _ENDINGS
-    return [name + ending for name in dict.fromkeys(names) for ending in endings]
+    if patterns[0] != "{id}":
+        patterns = tuple(sorted(patterns, key=lambda p: _folder(p)[:3] not in spoken))
+    return list(dict.fromkeys(pattern.format(**values) for pattern in patterns))
 
 
 def _folder(pattern: str) -> str:
@@ -78,14 +88,17 @@ class ImageFolder:
         if not path.is_dir():
             raise UsageError(f"--images {path}: no such folder; give the folder of the images")
         self.path = Path(os.path.realpath(path))
+        self._odd = OddEndings(str(self.path))
 
     def find(self, name: str) -> Path | None:
         """The file of a relative name, links followed, or `None`."""
-        parts = name.split("/")
-        unsafe = {"", ".", ".."} & set(parts) or "\0" in name or "\\" in name
-        if unsafe or len(name) > _MAX_NAME:
+        return self.holds(self.path / name) if is_safe_name(name) else None
+
+    def find_odd(self, name: str) -> Path | None:
+        """The file of a name whose ending is not in small letters, or left out, or `None`."""
+        if not is_safe_name(name) or not self._reaches((self.path / name).parent):
             return None
-        return self.holds(self.path.joinpath(*parts))
+        return next((found for odd in self._odd.names(name) if (found := self.find(odd))), None)
 
     def holds(self, path: Path) -> Path | None:
         """The file a path leads to, links followed, if it lies in this folder."""
@@ -94,6 +107,13 @@ class ImageFolder:
             return real if real.is_relative_to(self.path) and real.is_file() else None
         except (OSError, ValueError):
             return None
+
+    def _reaches(self, path: Path) -> bool:
+        """Whether a path leads into this folder."""
+        try:
+            return Path(os.path.realpath(path)).is_relative_to(self.path)
+        except (OSError, ValueError):
+            return False
 
 
 class ImageFiles:
@@ -136,14 +156,15 @@ class ImageFiles:
         for name in file_names(dataset_id, image_id):
             if found := _first(name, folders):
                 return found
-        return None
+        odd = (f.find_odd(name) for name in bare_names(dataset_id, image_id) for f in folders)
+        return next((found for found in odd if found), None)
 
     def locate(self, file_name: str) -> Path | None:
         """The file a COCO file calls so: below a root, or a path that leads into one."""
         folders = [folder for group in self._named.values() for folder in group] + self._any
         if found := _first(file_name, folders):
             return found
-        if "\0" in file_name or len(file_name) > _MAX_NAME:
+        if "\0" in file_name or len(file_name) > MAX_NAME:
             return None
         path = Path(file_name).absolute()
         return next((found for f in folders if (found := f.holds(path))), None)

@@ -17,10 +17,8 @@ from pathlib import Path
 import msgspec
 
 from alp_builder.errors import UsageError
+from alp_builder.image_names import ENDINGS
 from alp_builder.page.image_files import ImageFolder
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-"""Endings of the files that are taken for images."""
 
 _MEDIA_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 _TURNED = (5, 6, 7, 8)  # values of EXIF orientation that swap width and height
@@ -82,9 +80,11 @@ def find_images(root: Path) -> ImageList:
     folder, left_out = ImageFolder(root), Counter[str]()
     found = [image for name in _names(root) if (image := _look(folder, name, left_out))]
     if not found:
-        endings = ", ".join(SUFFIXES)
+        endings = ", ".join(ENDINGS)
         raise UsageError(f"{root}: no image in it that a browser shows ({endings})")
     stems = Counter(_stem(image.file) for image in found)
+    # A name without its ending may be another file's name, as in a.jpg and a.jpg.png.
+    stems.update(image.file for image in found)
     images = [
         msgspec.structs.replace(image, image_id=stem if stems[stem] == 1 else image.file)
         for image in found
@@ -111,7 +111,7 @@ def _names(root: Path) -> list[str]:
         names += [
             (below / name).as_posix()
             for name in files
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
+            if name.lower().endswith(ENDINGS) and not name.startswith(".")
         ]
     return sorted(names)
 

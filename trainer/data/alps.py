@@ -233,6 +233,11 @@ class AlpDataset:
         """`image_key` of each image, in order."""
         return (image_key(*pair) for pair in self._ids(self._rows))
 
+    def image_files(self) -> Iterator[str]:
+        """Absolute path of each image, in order; empty ones without a finder."""
+        files = self._files
+        return ("" if files is None else files[row] for row in self._rows.tolist())
+
     def without(self, keys: Collection[str]) -> AlpDataset:
         """The same data without the images of the given keys; the arrays are shared."""
         keep = np.fromiter((key not in keys for key in self.image_keys()), bool, len(self))

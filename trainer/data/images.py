@@ -7,13 +7,16 @@
 | flickr30k | `flickr30k...`, `flick30k...` | `flickr30k-images/ID.jpg`, `ID.jpg` |
 | ade20k | `ade20k...` | `images/training/ID.jpg` or `images/validation/ID.jpg`, `ID.jpg` |
 | simulated_world | `simulated_world_SPLIT` | `SPLIT/N.jpg`, `SPLIT/N.png`; N in nine digits |
-| any other | a root given by its exact name | as open_images |
+| any other | a root given by its exact name | as `alps show` has it, `alp_builder.page.file_names` |
 
-Letter case of `dataset_id` does not matter. In place of a rule, a CSV file with the columns
-`dataset_id, image_id, file_name` names the files below its root.
+Letter case of `dataset_id` does not matter for families. Images of other data sets may end in `.jpg`,
+`.jpeg`, `.png` or `.webp` in any letter case; those that `alps record` narrated are called as they lie
+below its folder. In place of a rule, a CSV file with the columns `dataset_id, image_id, file_name` names
+the files below its root.
 
-Ids come from shards that anybody may have written, so they are hostile: an id or file name that is
-absolute, has a `..` part, or leads through a symbolic link out of the root is refused as missing.
+Ids come from shards that anybody may have written, so they are hostile: an id or file name that is not
+safe (`is_safe_name`: absolute, a part that is empty, `.` or `..`, a backslash, a NUL), or that leads
+through a symbolic link out of the root, is refused as missing.
 Links that stay below the root are followed; `follow_links=True` allows those that leave it, for
 roots put together of links by their owner. What has no file is counted, listed by example, and no
 error up to a limit.
@@ -34,9 +37,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alp_builder.errors import BadDataError, UsageError
+from alp_builder.page import OddEndings, bare_names, file_names, is_safe_name
 from trainer.data.arraystore import StringTable
 
-_NAME = re.compile(r"[\w.\-]+(?:/[\w.\-]+)*", re.ASCII)
 _OPEN_IMAGES_SPLITS = ("train", "validation", "test")
 EXAMPLES = 3
 """How many missing images a message names."""
@@ -129,20 +132,34 @@ class SafeRoot:
             raise UsageError(f"image root {root}: no such folder; give the folder of the images")
         self.root = Path(os.path.realpath(root))
         self.follow_links = follow_links
+        self._folder = str(self.root)
         self._folders: dict[str, bool] = {}
+        self._odd = OddEndings(self._folder)
 
     def find(self, name: str) -> bool:
         """Whether a relative name is a file below the root, reached without leaving it."""
-        if not _NAME.fullmatch(name) or any(part in (".", "..") for part in name.split("/")):
+        if not is_safe_name(name):
             return False
-        path = os.path.join(self.root, name)  # noqa: PTH118 - half a million calls
-        folder = os.path.dirname(path)  # noqa: PTH120
-        inside = self._folders.get(folder)
-        if inside is None:
-            inside = self._folders[folder] = self._inside(folder)
-        if not inside or not os.path.isfile(path):  # noqa: PTH113
+        path = os.path.join(self._folder, name)  # noqa: PTH118 - half a million calls
+        if not self._enters(os.path.dirname(path)) or not os.path.isfile(path):  # noqa: PTH113, PTH120
             return False
         return not os.path.islink(path) or self._inside(path)  # noqa: PTH114
+
+    def find_odd(self, name: str) -> str | None:
+        """The file of a name whose ending is not in small letters, or left out, or `None`."""
+        if not is_safe_name(name):
+            return None
+        path = os.path.join(self._folder, name)  # noqa: PTH118
+        if not self._enters(os.path.dirname(path)):  # noqa: PTH120
+            return None
+        return next((odd for odd in self._odd.names(name) if self.find(odd)), None)
+
+    def _enters(self, folder: str) -> bool:
+        """Whether a folder is there and within the root; asked of the file system once."""
+        inside = self._folders.get(folder)
+        if inside is None:
+            inside = self._folders[folder] = os.path.isdir(folder) and self._inside(folder)  # noqa: PTH112
+        return inside
 
     def _inside(self, path: str) -> bool:
         real = Path(os.path.realpath(path))
@@ -217,11 +234,15 @@ class ImageFinder:
         root = self._roots.get(dataset_id) or self._roots.get(family or "")
         if root is None:
             return None
-        rule = FAMILIES[family].rule if family else _open_images
-        for candidate in rule(dataset_id.lower(), image_id):
+        if family:
+            candidates = FAMILIES[family].rule(dataset_id.lower(), image_id)
+        else:
+            candidates = file_names(dataset_id, image_id)
+        for candidate in candidates:
             if root.find(candidate):
                 return f"{root.root}/{candidate}"
-        return None
+        odd = () if family else map(root.find_odd, bare_names(dataset_id, image_id))
+        return next((f"{root.root}/{file}" for file in odd if file), None)
 
     def find_all(
         self, ids: Iterable[tuple[str, str]], *, threads: int = 16

@@ -138,6 +138,11 @@ class MaskDataset:
         files = StringTable.within(self.store, "file")
         return (image_key(self.dataset_id, Path(files[row]).stem) for row in self._rows)
 
+    def image_files(self) -> Iterator[str]:
+        """Absolute path of each image, in order."""
+        files = StringTable.within(self.store, "file")
+        return (f"{self._root}/{files[row]}" for row in self._rows.tolist())
+
     def class_counts(self) -> dict[str, int]:
         """Instances of each class."""
         counts = np.bincount(self.store["label"], minlength=len(self.classes))

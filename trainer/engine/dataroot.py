@@ -1,8 +1,9 @@
 """Whether what lies below a data root fits together: classes, images, shards, and no leak.
 
 What a dry run asks of files that are there, at the price of reading them once: the annotation files (a few
-seconds for COCO's 118k images) and two columns of the ALPs. No image is opened; of each folder's images `SAMPLE`,
-spread evenly, are looked for.
+seconds for COCO's 118k images) and two columns of the ALPs. Of each folder's images `SAMPLE`, spread evenly, are
+looked for. No image is opened but one that has the name of an evaluation image without being known as it: whether
+it is that image's file is for `trainer.data.samefiles` to say.
 
 ALPs on object storage are read as training reads them, through the cache of shards, where they stay for it. Where
 that cache is too small for all of them they would come for nothing, and it is said that they were not checked.
@@ -19,13 +20,16 @@ import pyarrow.compute as pc
 from omegaconf import DictConfig, ListConfig
 
 from alp_builder.errors import AlpError, BadDataError
+from alp_builder.page import is_safe_name
 from alp_builder.reader import AlpDataset, is_remote, open_alps
 from trainer.data.cocofile import CocoFile, read_coco
 from trainer.data.images import EXAMPLES, SafeRoot, image_key
 from trainer.data.leaks import evaluation_keys
 from trainer.data.maskstore import label_of_category
+from trainer.data.samefiles import EvaluationFiles
 from trainer.data.shards import open_shards, scan_rows
 from trainer.engine.config import construct
+from trainer.engine.sources import evaluation_files
 from trainer.evaluation.evaluator import read_hierarchy
 from trainer.evaluation.splits import load_split
 
@@ -56,6 +60,10 @@ class Finding:
         return f"WRONG    {self.what}: {self.problem}" if self.problem else f"ok       {self.what}"
 
 
+Locate = Callable[[EvaluationFiles], Iterator[tuple[str, str]]]
+"""Key and path of each image of a source that is called as an evaluation image is."""
+
+
 @dataclass
 class _Root:
     """What has been read of a data root so far."""
@@ -63,6 +71,7 @@ class _Root:
     cfg: Any
     files: dict[str, CocoFile] = field(default_factory=dict)
     keys: dict[str, set[str]] = field(default_factory=dict)
+    locate: dict[str, Locate] = field(default_factory=dict)
 
     def coco(self, path: str) -> CocoFile:
         """A COCO-format file, read once."""
@@ -105,6 +114,12 @@ def _masks(node: Any, root: _Root) -> Iterator[Finding]:
         return
     names = [image.file for image in file.images]
     root.keys[str(path)] = {image_key(file.dataset_id, Path(name).stem) for name in names}
+    dataset = file.dataset_id
+    root.locate[str(path)] = lambda files: (
+        (image_key(dataset, Path(name).stem), f"{node.images}/{name}")
+        for name in names
+        if files.knows_name(name) and is_safe_name(name)
+    )
     yield from _found(Path(node.images), names)
 
 
@@ -145,7 +160,13 @@ def _alps(node: Any, root: _Root) -> Iterator[Finding]:
         construct(node.finder).find_all(looked)
         return f"{folder}: images of its ALPs, {len(looked):,} looked for"
 
+    def located(files: EvaluationFiles) -> Iterator[tuple[str, str]]:
+        finder = construct(node.finder)
+        named = (pair for pair in unique if files.knows_name(pair[1]))
+        return ((image_key(*pair), path) for pair in named if (path := finder.find(*pair)))
+
     if all(Path(path).is_dir() for path in node.finder.roots.values()):
+        root.locate[str(folder)] = located
         yield _checked(f"{folder}: images of its ALPs", found)
 
 
@@ -195,6 +216,7 @@ def _test(root: _Root) -> Iterator[Finding]:
 def _leaks(root: _Root) -> Iterator[Finding]:
     """Images of the evaluation among those trained on."""
     there = [path for path in root.cfg.data.held_out if Path(path).is_file()]
+    every: set[str] = set()
     for path in there:
         what = f"{path}: none of its images is trained on"
         try:
@@ -202,11 +224,31 @@ def _leaks(root: _Root) -> Iterator[Finding]:
         except AlpError as error:
             yield Finding(what, str(error))
             continue
+        every |= held
         for source, keys in root.keys.items():
             shared = sorted(keys & held)
             named = ", ".join(shared[:EXAMPLES])
             problem = f"{len(shared):,} are in {source}, such as {named}" if shared else ""
             yield Finding(f"{what} in {source}", problem)
+    yield from _file_leaks(root, every)
+
+
+def _file_leaks(root: _Root, held: set[str]) -> Iterator[Finding]:
+    """Files of the evaluation's images among those trained on, under the name of another data set."""
+    try:
+        files = evaluation_files(root.cfg, held)
+    except AlpError:
+        return  # it was said of the test
+    if not files:
+        return
+    for source, locate in root.locate.items():
+        named = [(key, path) for key, path in locate(files) if key not in held]
+        shared = [named[place] for place, _ in files.among(path for _, path in named)]
+        some = ", ".join(f"{key} ({Path(path).name})" for key, path in shared[:EXAMPLES])
+        yield Finding(
+            f"{root.cfg.data.test.loader.images.images}: none of its files is trained on in {source}",
+            f"{len(shared):,} are in {source}, such as {some}" if shared else "",
+        )
 
 
 def _found(folder: Path, names: Sequence[str]) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ novel names) and, for evaluation, `test`. What needs the run (rank, seed, first 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ from omegaconf import OmegaConf
 
 from trainer.data.alps import AlpDataset
 from trainer.data.alternation import Source
+from trainer.data.cocofile import read_coco
 from trainer.data.items import MaskMapper
 from trainer.data.leaks import check_leaks, evaluation_keys
 from trainer.data.loaders import TrainSource, TrainSteps
 from trainer.data.masks import MaskDataset, MaskRecord
+from trainer.data.samefiles import EvaluationFiles
 from trainer.engine.agreement import check_agreement, facts_of_steps
 from trainer.engine.config import construct
 from trainer.evaluation.splits import ClassSplit, class_facts, load_split
@@ -79,7 +81,8 @@ class TrainBatches:
 
     Args:
         cfg: The whole config; `data.train` is a call of `build_train_loader`, and `data.held_out` are
-            the COCO-format files whose images must not be trained on.
+            the COCO-format files whose images must not be trained on, under any name of their files below
+            the folder of `data.test`.
         split: Base and novel classes.
         start: First step.
 
@@ -100,7 +103,8 @@ class TrainBatches:
         check_agreement(facts_of_steps(steps, start))
         sources = steps.sources
         if comm.is_main_process():
-            _refuse_leaks(sources, split, list(cfg.data.held_out))
+            held = evaluation_keys(cfg.data.held_out)
+            _refuse_leaks(sources, split, held, evaluation_files(cfg, held))
 
     def common_phrases(self) -> list[tuple[str, str]]:
         """Phrases of the ALPs and their head lemmas, the commonest first; none without ALPs."""
@@ -113,18 +117,36 @@ class TrainBatches:
             yield batch
 
 
+def evaluation_files(cfg: Any, held: Collection[str]) -> EvaluationFiles | None:
+    """Files of the images of `data.test`; `None` where it names none, or they are not there.
+
+    Args:
+        cfg: The whole config.
+        held: `image_key` of the images that must not be trained on: a test that `data.held_out` does not
+            speak of, as one on the training's own images, forbids nothing.
+    """
+    images = OmegaConf.select(cfg, "data.test.loader.images")
+    if not held or images is None or not {"annotations", "images"} <= set(images):
+        return None
+    if not Path(images.annotations).is_file():
+        return None  # the evaluation says so
+    return EvaluationFiles.of(read_coco(images.annotations), images.images, held)
+
+
 def _refuse_leaks(
-    sources: Mapping[Source, TrainSource], split: ClassSplit, held_out: list[str]
+    sources: Mapping[Source, TrainSource],
+    split: ClassSplit,
+    held: Collection[str],
+    files: EvaluationFiles | None,
 ) -> None:
-    held = evaluation_keys(held_out)
     for source in sources.values():
         records = source.records
         if isinstance(records, AlpDataset):
-            check_leaks(alps=records, evaluation=held)
+            check_leaks(alps=records, evaluation=held, files=files)
         elif isinstance(records, MaskDataset):
             # The oracle is given the boxes of novel classes on purpose, never their masks.
             novel = () if isinstance(source.mapper, BoxMapper) else split.novel
-            check_leaks(masks=records, novel=novel, evaluation=held)
+            check_leaks(masks=records, novel=novel, evaluation=held, files=files)
 
 
 def images_per_step(cfg: Any) -> int:

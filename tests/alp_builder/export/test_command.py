@@ -87,6 +87,26 @@ class TestPictures:
         with pytest.raises(UsageError, match="several files could be image '7'"):
             pictures.find("coco", "7")
 
+    def test_a_coco_file_that_lists_recorded_images(self, tmp_path: Path) -> None:
+        names = ("000000000007.jpg", "holiday/01.JPG", "holiday/02.png")
+        record = {
+            "images": [
+                {"id": i, "file_name": name, "width": 4, "height": 3}
+                for i, name in enumerate(names)
+            ],
+            "annotations": [],
+            "categories": [],
+        }
+        (tmp_path / "coco.json").write_text(json.dumps(record))
+        pictures = Pictures(coco=tmp_path / "coco.json")
+        for image_id, name in [
+            ("7", names[0]), ("000000000007", names[0]), ("holiday/01", names[1]),
+            ("holiday/02.png", names[2]), ("1", names[1]),
+        ]:  # fmt: skip
+            found = pictures.find("any", image_id)
+            assert found is not None, image_id
+            assert found.file_name == name
+
     def test_a_file_that_is_no_image(self, tmp_path: Path) -> None:
         (tmp_path / "1.jpg").write_text("no image")
         with pytest.raises(BadDataError, match="no readable image"):

@@ -4,9 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from alp_builder.errors import BadDataError, UsageError
+from alp_builder.export.pictures import Pictures
 from alp_builder.page.image_files import ImageFiles, ImageFolder, file_names
+from alp_builder.record.images import find_images
 
 
 def touch(root: Path, *names: str) -> None:
@@ -50,7 +53,59 @@ def test_the_trainer_finds_the_same_files(
     assert found == str(ImageFiles([str(tmp_path)]).find(dataset_id, image_id))
 
 
-@pytest.mark.parametrize(
+RECORDED = [
+    ("IMG_0001", "IMG_0001.JPG"),
+    ("holiday/01", "holiday/01.jpg"),
+    ("holiday/02", "holiday/02.PnG"),
+    ("same.jpg", "same.jpg"),
+    ("same.png", "same.png"),
+    ("both.jpg", "both.jpg"),
+    ("both.JPG", "both.JPG"),
+    ("café (1)", "café (1).jpeg"),
+    ("train/a", "train/a.webp"),
+    ("0007", "0007.jpg"),
+]
+"""Image ids and files of one folder that `alps record` was given."""
+
+
+def test_recorded_images_are_found_by_all(tmp_path: Path) -> None:
+    images = pytest.importorskip("trainer.data.images")
+    for _, file in RECORDED:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (4, 3)).save(tmp_path / file, format="PNG")
+    recorded = find_images(tmp_path).images.values()
+    assert sorted((i.image_id, i.file) for i in recorded) == sorted(RECORDED)
+    shown, exported = ImageFiles([str(tmp_path)]), Pictures(root=tmp_path)
+    trained = images.ImageFinder({"recorded_photos": tmp_path})
+    for image_id, file in RECORDED:
+        assert shown.find("recorded_photos", image_id) == tmp_path / file
+        picture = exported.find("recorded_photos", image_id)
+        assert picture is not None
+        assert picture.file_name == file
+        assert trained.find("recorded_photos", image_id) == str(tmp_path / file)
+    for image_id in ("IMG_0002", "holiday/03", "same.webp", "01", "../holiday/01"):
+        assert shown.find("recorded_photos", image_id) is None
+        assert trained.find("recorded_photos", image_id) is None
+
+
+@pytest.mark.parametrize("folder", ["", "holiday", "train"])
+def test_a_recorded_image_is_found_where_its_id_says(folder: str, tmp_path: Path) -> None:
+    """Also where other folders have a file of the same name, whatever they are called."""
+    images = pytest.importorskip("trainer.data.images")
+    for place in ("", "holiday", "train", "other"):
+        (tmp_path / place).mkdir(exist_ok=True)
+        Image.new("RGB", (4, 3)).save(tmp_path / place / "01.jpg")
+    image_id = f"{folder}/01".lstrip("/")
+    wanted = tmp_path / folder / "01.jpg"
+    for data_set in ("recorded_photos", "recorded_holiday"):
+        assert ImageFiles([str(tmp_path)]).find(data_set, image_id) == wanted
+        picture = Pictures(root=tmp_path).find(data_set, image_id)
+        assert picture is not None
+        assert picture.path == wanted
+        assert images.ImageFinder({data_set: tmp_path}).find(data_set, image_id) == str(wanted)
+
+
+OTHERS = pytest.mark.parametrize(
     ("dataset_id", "image_id", "file"),
     [
         ("vidln_OVIS_train", "c1a4/img_01", "OVIS_train/c1a4/img_01.jpg"),
@@ -59,8 +114,22 @@ def test_the_trainer_finds_the_same_files(
         ("mine", "holiday (1)", "holiday (1).jpeg"),
         ("mine", "photo.png", "photo.png"),
         ("mine", "7", "000000000007.webp"),
+        ("mine", "a", "val/a.JPEG"),
     ],
 )
+
+
+@OTHERS
+def test_the_trainer_finds_other_data_sets_too(
+    dataset_id: str, image_id: str, file: str, tmp_path: Path
+) -> None:
+    images = pytest.importorskip("trainer.data.images")
+    touch(tmp_path, file)
+    found = images.ImageFinder({dataset_id: tmp_path}).find(dataset_id, image_id)
+    assert found == str(tmp_path / file)
+
+
+@OTHERS
 def test_other_data_sets(dataset_id: str, image_id: str, file: str, tmp_path: Path) -> None:
     touch(tmp_path, file)
     assert ImageFiles([str(tmp_path)]).find(dataset_id, image_id) == tmp_path / file
@@ -95,10 +164,15 @@ class TestNothingLeadsOut:
         (root / "out.jpg").symlink_to(tmp_path / "secret.jpg")
         (root / "folder").symlink_to(tmp_path / "other")
         (root / "in.jpg").symlink_to(root / "a.jpg")
+        (root / "odd.JPG").symlink_to(tmp_path / "secret.jpg")
+        touch(tmp_path, "other/c.JPG")
         folder = ImageFolder(root)
         assert folder.find("out.jpg") is None
         assert folder.find("folder/b.jpg") is None
         assert folder.find("in.jpg") == root / "a.jpg"
+        assert folder.find_odd("odd") is None
+        assert folder.find_odd("folder/c") is None
+        assert folder.find_odd("../other/c") is None
 
     def test_pipes_are_no_images(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "a.jpg")

@@ -24,11 +24,15 @@ def test_images_are_found_in_order_with_ids_that_name_them(tmp_path: Path) -> No
         ("a.jpg", "a.jpg"), ("a.png", "a.png"), ("b.png", "b"), ("sub/Grün.webp", "sub/Grün"),
     ]  # fmt: skip
     for image in found.images.values():  # `alps show --images` finds them by their ids
-        assert (
-            image.file in file_names("recorded_in", image.image_id) or image.file in image.image_id
-        )
+        assert image.file in file_names("recorded_in", image.image_id)
         assert found.path(image.key) == folder / image.file
     assert found.path(image_key("../b.png")) is None
+
+
+def test_no_id_is_the_name_of_another_file(tmp_path: Path) -> None:
+    folder = write_images(tmp_path / "in", "a.jpg", "a.jpg.png")
+    listed = [(image.file, image.image_id) for image in find_images(folder).images.values()]
+    assert listed == [("a.jpg", "a"), ("a.jpg.png", "a.jpg.png")]
 
 
 def test_what_is_no_image_or_leads_out_is_left_out_and_counted(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 
 from alp_builder.errors import BadDataError, UsageError
 from trainer.data.images import ImageFinder, SafeRoot, image_key
+from trainer.data.loaders import EvalImages
 
 
 def touch(root: Path, *names: str) -> None:
@@ -63,6 +66,35 @@ def test_a_csv_names_files(tmp_path: Path) -> None:
         ImageFinder(csv_file=tmp_path / "none.csv")
 
 
+NAMES = ["holiday 01.jpg", "photo(1).jpg", "café.jpg", "sub folder/a+b, c.jpg", "日本.png"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_as_people_give_them(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, f"images/{name}")
+    assert SafeRoot(tmp_path / "images").find(name)
+    path = tmp_path / "files.csv"
+    path.write_text(f'dataset_id,image_id,file_name\nmine,1,"images/{name}"\n', encoding="utf-8")
+    assert ImageFinder(csv_file=path).find("mine", "1") == str(tmp_path / "images" / name)
+    truth = tmp_path / "truth.json"
+    image = {"id": 1, "file_name": name, "height": 4, "width": 4}
+    truth.write_text(json.dumps({"images": [image], "categories": []}))
+    assert len(EvalImages(truth, tmp_path / "images")) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "./a.jpg", "sub/../a.jpg", "sub//a.jpg", "sub/", "..\\a.jpg", "a\0.jpg",
+             "\ud800.jpg", "\ud800/a.jpg", "x" * 2000, "y/" * 500 + "a.jpg"],
+)  # fmt: skip
+@pytest.mark.parametrize("follow_links", [False, True])
+def test_names_that_are_refused(tmp_path: Path, name: str, follow_links: bool) -> None:
+    touch(tmp_path, "a.jpg", "images/a.jpg", "images/sub/a.jpg", "images/..\\a.jpg")
+    root = SafeRoot(tmp_path / "images", follow_links=follow_links)
+    assert root.find("a.jpg")
+    assert root.find(name) is False
+    assert root.find_odd(name) is None
+
+
 @pytest.mark.parametrize(
     "image_id",
     ["../secret", "/etc/passwd", "a/../../secret", "..", "", "a\0b", "a\nb", "train/../../secret"],
@@ -85,9 +117,34 @@ def test_links_out_of_the_root_are_refused_unless_allowed(tmp_path: Path) -> Non
     named = ("train/real.jpg", "train/inner.jpg", "train/link.jpg", "validation/a.jpg")
     assert [strict.find(name) for name in named] == [True, True, False, False]
     assert [lenient.find(name) for name in named] == [True] * 4
+    touch(tmp_path, "elsewhere/b.JPG")
+    assert [root.find_odd("validation/b") for root in (strict, lenient)] == [
+        None,
+        "validation/b.JPG",
+    ]
     # The root itself may be a link: its owner made it.
     (tmp_path / "shortcut").symlink_to(root)
     assert SafeRoot(tmp_path / "shortcut").find("train/real.jpg")
+
+
+def test_the_file_system_is_asked_once_about_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, *(f"val2017/{i:012d}.jpg" for i in range(20)), "odd/a.JPG")
+    asked: list[str] = []
+    real, listed = os.path.realpath, os.listdir
+    monkeypatch.setattr(os.path, "realpath", lambda path: asked.append(path) or real(path))
+    monkeypatch.setattr(os, "listdir", lambda path: asked.append(path) or listed(path))
+    finder = ImageFinder({"coco": tmp_path, "mine": tmp_path})
+    for i in range(40):
+        assert (finder.find("mscoco_val2017", str(i)) is not None) == (i < 20)
+        assert finder.find("mscoco_train2017", str(i)) is None
+    # The two roots, the folder of the split, and the root as a folder; nothing is ever listed.
+    assert len(asked) == 4
+    for i in range(9):
+        assert finder.find("mine", f"odd/{i}") is None
+    assert finder.find("mine", "odd/a") == str(tmp_path / "odd/a.JPG")
+    assert sum("odd" in Path(path).parts for path in asked) < 10
 
 
 def test_missing_images_are_counted_and_too_many_are_an_error(tmp_path: Path) -> None:

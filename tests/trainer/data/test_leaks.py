@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from alp_builder.errors import BadDataError
+from tests.trainer.data.conftest import alp, write_shards
 from trainer.data.alps import AlpDataset
-from trainer.data.leaks import check_leaks, evaluation_keys
+from trainer.data.cocofile import CocoFile, CocoImage
+from trainer.data.images import ImageFinder, image_key
+from trainer.data.leaks import check_leaks, evaluation_keys, keys_of_files
 from trainer.data.masks import MaskDataset
+from trainer.data.samefiles import EvaluationFiles
 
 
 @pytest.fixture
@@ -59,6 +64,35 @@ def test_evaluation_images_are_refused_by_name(
     assert "1 mask images are evaluation images: simulated_world_train/2;" in message
     assert "1 images with ALPs are evaluation images: simulated_world_train/2 (leave" in message
     check_leaks(alps=alps.without(keys), evaluation=keys)
+
+
+def test_files_of_evaluation_images_are_refused_whatever_their_data_set_is_called(
+    world: Path, tmp_path: Path, open_masks: Callable[..., MaskDataset]
+) -> None:
+    """Narratives recorded on the evaluation's folder, or on a copy of it."""
+    test = Path(shutil.copytree(world / "train", tmp_path / "test"))
+    for other in ("000000003.jpg", "000000004.jpg", "000000005.jpg", "000000006.jpg"):
+        (test / other).write_bytes((test / other).read_bytes() + b"another image of this number")
+    names = [path.name for path in sorted(test.iterdir())]
+    listed = [CocoImage(i, 60, 80, name) for i, name in enumerate(names)]
+    file = CocoFile(listed, [], info={"dataset_id": "coco"})
+    held = {image_key("coco", Path(name).stem) for name in names}
+    files = EvaluationFiles.of(file, test, held)
+    rows = [alp(f"00000000{i}", "dog", (0, 0, 1, 1), dataset_id="recorded_mine") for i in (1, 2, 3)]
+    finder = ImageFinder({"recorded_mine": world / "train"})
+    alps = AlpDataset.open(write_shards(tmp_path / "mine", rows), finder, cache=tmp_path)
+    check_leaks(alps=alps, evaluation=held)  # the names alone do not tell
+    with pytest.raises(BadDataError) as error:
+        check_leaks(masks=open_masks("dog"), alps=alps, evaluation=held, files=files)
+    message = str(error.value)
+    assert message.count("\n") == 0
+    assert "2 mask images are files of evaluation images: simulated_world_train/1 (0" in message
+    assert "2 images with ALPs are files of evaluation images: recorded_mine/1 (0000" in message
+    assert list(keys_of_files(alps, files)) == ["recorded_mine/1", "recorded_mine/2"]
+    rest = alps.without(keys_of_files(alps, files))
+    assert len(rest) == 1
+    check_leaks(alps=rest, evaluation=held, files=files)
+    check_leaks(masks=open_masks("dog"), alps=alps, evaluation=held, files=EvaluationFiles([]))
 
 
 def test_coco_photographs_are_known_by_number_in_every_split(shared_data: Path) -> None:

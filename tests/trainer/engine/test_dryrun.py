@@ -218,6 +218,37 @@ def test_each_fault_is_named(
     assert f"{len(bad)} of {len(lines) - 1} missing or wrong" in lines[-1]
 
 
+def test_a_leak_under_another_data_sets_name_is_named(whole: Path, tmp_path: Path) -> None:
+    """Narratives recorded on the folder of the evaluation's images, and on a copy of one of them."""
+    root = tmp_path / "root"
+    shutil.copytree(whole, root)
+    shutil.rmtree(root / "coco_alps")
+    stems = sorted(p.stem for p in (root / "coco/val2017").glob("*.jpg"))
+    mine = root / "mine"
+    mine.mkdir()
+    shutil.copy(root / f"coco/val2017/{stems[0]}.jpg", mine)
+    for i, photo in enumerate(sorted((root / "coco/train2017").glob("*.jpg"))):
+        shutil.copy(photo, mine / f"holiday {i}.jpg")
+        shutil.copy(photo, mine / f"{stems[-1]}.jpg")  # another photograph of that number
+    ids = [stems[0], stems[-1], *(f"holiday {i}" for i in range(5))]
+    lines: dict[str, list[str]] = {}
+    for name, folder, images in (
+        ("recorded_val2017", "coco/val2017", stems),
+        ("mine", "mine", ids),
+    ):
+        alps(root / f"alps_{name}", name, images)
+        roots = f"data.train.alps.records.finder.roots={{{name}: {root / folder}}}"
+        change = [f"data.root={root}", f"data.alps={root / f'alps_{name}'}", roots]
+        found, _ = report(load_config(CONFIGS / "fcosmo_r50_coco_48_17.py", change))
+        lines[name] = [line for line in found if line.startswith(("MISSING", "WRONG"))]
+        assert any("none of its files is trained on" in line for line in found if "ok" in line)
+    (recorded,) = lines["recorded_val2017"]
+    assert f"5 are in {root}/alps_recorded_val2017, such as recorded_val2017/" in recorded
+    (copied,) = lines["mine"]
+    assert copied.endswith(f"such as mine/{stems[0].lstrip('0')} ({stems[0]}.jpg)")
+    assert "1 are in" in copied
+
+
 def test_the_oracle_needs_the_train_boxes(whole: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     shutil.copytree(whole, root)

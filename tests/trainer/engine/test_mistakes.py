@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipelines.synthetic_shards import table_of, write_data_set
 from tests.trainer.engine.commands import changes, command
 from trainer import predict, train
 from trainer.engine.checkpoint import latest_checkpoint
@@ -90,6 +91,24 @@ def test_novel_masks_in_the_base_source_are_a_leak(
     said = error_of(train.main(command("fcosmo", *changes(place, tmp_path / "run"), leak)), capsys)
     assert "leak check: novel classes with masks in the base source" in said
     assert " masks)" in said
+
+
+def test_narratives_of_evaluation_images_under_another_name_are_a_leak(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = place / "world" / "test"
+    ids = sorted(path.stem for path in photos.iterdir())
+    box = {"x0": 0.1, "y0": 0.1, "x1": 0.9, "y1": 0.9, "phrase_text": "dog", "head_lemma": "dog"}
+    rows = [{"dataset_id": "recorded_test", "image_id": i, **box} for i in ids]
+    write_data_set(tmp_path / "alps", [table_of(rows)], count=1, split="train")
+    recorded = [
+        f"data.alps={tmp_path}/alps",
+        f"data.train.alps.records.finder.roots={{recorded_test: {photos}}}",
+    ]
+    run = command("fcosmo", *changes(place, tmp_path / "run"), *recorded)
+    said = error_of(train.main(run), capsys)
+    assert f"leak check: {len(ids)} images with ALPs are files of evaluation images" in said
+    assert f"recorded_test/{ids[0].lstrip('0')} ({ids[0]}.jpg)" in said
 
 
 def test_an_encoder_that_cannot_be_downloaded(
