@@ -239,7 +239,7 @@ def test_a_leak_under_another_data_sets_name_is_named(whole: Path, tmp_path: Pat
         alps(root / f"alps_{name}", name, images)
         roots = f"data.train.alps.records.finder.roots={{{name}: {root / folder}}}"
         change = [f"data.root={root}", f"data.alps={root / f'alps_{name}'}", roots]
-        found, _ = report(load_config(CONFIGS / "fcosmo_r50_coco_48_17.py", change))
+        found = report(load_config(CONFIGS / "fcosmo_r50_coco_48_17.py", change)).lines
         lines[name] = [line for line in found if line.startswith(("MISSING", "WRONG"))]
         assert any("none of its files is trained on" in line for line in found if "ok" in line)
     (recorded,) = lines["recorded_val2017"]
