@@ -10,12 +10,12 @@ those of any other (`trainer.data.samefiles`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from alp_builder.errors import BadDataError
 from trainer.data.alps import AlpDataset
-from trainer.data.cocofile import read_coco
+from trainer.data.cocofile import CocoFile, read_coco
 from trainer.data.images import image_key
 from trainer.data.masks import MaskDataset
 from trainer.data.samefiles import EvaluationFiles
@@ -24,16 +24,22 @@ EXAMPLES = 5
 """How many classes or images a message names."""
 
 
-def evaluation_keys(annotations: Iterable[str | Path], dataset_id: str | None = None) -> set[str]:
+def evaluation_keys(
+    annotations: Iterable[str | Path],
+    dataset_id: str | None = None,
+    *,
+    read: Callable[[str], CocoFile] = read_coco,
+) -> set[str]:
     """`image_key` of every image of some COCO-format evaluation files.
 
     Args:
         annotations: COCO-format files; only their images matter.
         dataset_id: Data set as narratives name it; from each file if `None`.
+        read: Reads a file; for those who have read it already.
     """
     keys: set[str] = set()
     for path in annotations:
-        file = read_coco(path)
+        file = read(str(path))
         name = dataset_id or file.dataset_id
         keys.update(image_key(name, Path(image.file).stem) for image in file.images)
     return keys

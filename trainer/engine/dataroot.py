@@ -166,7 +166,7 @@ def _alps(node: Any, root: _Root) -> Iterator[Finding]:
         return ((image_key(*pair), path) for pair in named if (path := finder.find(*pair)))
 
     if all(Path(path).is_dir() for path in node.finder.roots.values()):
-        root.locate[str(folder)] = located
+        root.locate[folder] = located
         yield _checked(f"{folder}: images of its ALPs", found)
 
 
@@ -220,7 +220,7 @@ def _leaks(root: _Root) -> Iterator[Finding]:
     for path in there:
         what = f"{path}: none of its images is trained on"
         try:
-            held = evaluation_keys([path])
+            held = evaluation_keys([path], read=root.coco)
         except AlpError as error:
             yield Finding(what, str(error))
             continue
@@ -236,7 +236,7 @@ def _leaks(root: _Root) -> Iterator[Finding]:
 def _file_leaks(root: _Root, held: set[str]) -> Iterator[Finding]:
     """Files of the evaluation's images among those trained on, under the name of another data set."""
     try:
-        files = evaluation_files(root.cfg, held)
+        files = evaluation_files(root.cfg, held, root.coco)
     except AlpError:
         return  # it was said of the test
     if not files:

@@ -6,7 +6,8 @@ novel names) and, for evaluation, `test`. What needs the run (rank, seed, first 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from omegaconf import OmegaConf
 
 from trainer.data.alps import AlpDataset
 from trainer.data.alternation import Source
-from trainer.data.cocofile import read_coco
+from trainer.data.cocofile import CocoFile, read_coco
 from trainer.data.items import MaskMapper
 from trainer.data.leaks import check_leaks, evaluation_keys
 from trainer.data.loaders import TrainSource, TrainSteps
@@ -68,7 +69,7 @@ class BoxMapper:
             present = torch.unique(torch.cat([labels, groups]))
             instances.gt_classes = torch.searchsorted(present, labels)
             instances.ignore_boxes = instances.gt_boxes.clone()
-            instances.is_plural = torch.isin(labels, groups)
+            instances.is_plural = torch.zeros(len(instances), dtype=torch.bool)
             instances.scores = torch.ones(len(instances))
             phrases = [self.names[label] for label in present.tolist()]
             item |= {"source": ALP, "phrases": phrases, "phrase_heads": phrases}
@@ -103,8 +104,9 @@ class TrainBatches:
         check_agreement(facts_of_steps(steps, start))
         sources = steps.sources
         if comm.is_main_process():
-            held = evaluation_keys(cfg.data.held_out)
-            _refuse_leaks(sources, split, held, evaluation_files(cfg, held))
+            read = cache(read_coco)  # the file held out is nearly always that of the test
+            held = evaluation_keys(map(str, cfg.data.held_out), read=read)
+            _refuse_leaks(sources, split, held, evaluation_files(cfg, held, read))
 
     def common_phrases(self) -> list[tuple[str, str]]:
         """Phrases of the ALPs and their head lemmas, the commonest first; none without ALPs."""
@@ -117,20 +119,23 @@ class TrainBatches:
             yield batch
 
 
-def evaluation_files(cfg: Any, held: Collection[str]) -> EvaluationFiles | None:
+def evaluation_files(
+    cfg: Any, held: Collection[str], read: Callable[[str], CocoFile]
+) -> EvaluationFiles | None:
     """Files of the images of `data.test`; `None` where it names none, or they are not there.
 
     Args:
         cfg: The whole config.
         held: `image_key` of the images that must not be trained on: a test that `data.held_out` does not
             speak of, as one on the training's own images, forbids nothing.
+        read: Reads a COCO-format file.
     """
     images = OmegaConf.select(cfg, "data.test.loader.images")
     if not held or images is None or not {"annotations", "images"} <= set(images):
         return None
     if not Path(images.annotations).is_file():
         return None  # the evaluation says so
-    return EvaluationFiles.of(read_coco(images.annotations), images.images, held)
+    return EvaluationFiles.of(read(str(images.annotations)), images.images, held)
 
 
 def _refuse_leaks(

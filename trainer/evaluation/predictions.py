@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from reprlib import repr  # noqa: A004 - bounded: what it shows is untrusted
+from reprlib import repr as shortened
 from typing import Any
 
 import msgspec
@@ -83,16 +83,16 @@ def _problem(
     category: Any = prediction.get("category_id")
     score = prediction.get("score")
     if not isinstance(image, int) or image not in sizes:
-        return f"image_id {repr(image)} is not in the truth"
+        return f"image_id {shortened(image)} is not in the truth"
     if not isinstance(category, int) or category not in categories:
-        return f"category_id {repr(category)} is not in the truth"
+        return f"category_id {shortened(category)} is not in the truth"
     if not _is_finite(score):
-        return f"score {repr(score)} is not a finite number"
+        return f"score {shortened(score)} is not a finite number"
     box, mask = prediction.get("bbox"), prediction.get("segmentation")
     if prediction.get(needed) is None:
         return f"no {needed}"
     if box is not None and not _is_box(box):
-        return f"bbox {repr(box)} is not four finite numbers"
+        return f"bbox {shortened(box)} is not four finite numbers"
     if mask is None:
         return ""
     if not isinstance(mask, Mapping):
@@ -101,7 +101,9 @@ def _problem(
         return "its RLE has no compressed counts"
     size = mask.get("size")
     if not isinstance(size, list | tuple) or tuple(size) != sizes[image]:
-        found = "x".join(map(repr, size)) if isinstance(size, list | tuple) else repr(size)
+        found = (
+            "x".join(map(shortened, size)) if isinstance(size, list | tuple) else shortened(size)
+        )
         expected = "x".join(map(str, sizes[image]))
         return f"mask of {found}, image {image} is {expected} (height x width)"
     return ""

@@ -221,8 +221,8 @@ class ColumnBuilder:
         everyone = gather_in_order(local)
         head_of = dict(reversed(everyone))  # the first head of a phrase wins
         texts = tuple(dict.fromkeys(phrase for phrase, _ in everyone))
-        extra = tuple(n for n in self.base_names if n.casefold() not in head_of)
-        extra = extra if self.base_columns else ()
+        candidates = self.base_names if self.base_columns else ()
+        extra = tuple(name for name in candidates if name.casefold() not in head_of)
         embeddings = self.embedder.phrases(texts)
         if extra:
             embeddings = torch.cat([embeddings, self.embedder.classes(extra)])
